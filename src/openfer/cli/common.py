@@ -1,0 +1,50 @@
+"""What several commands share: consoles, progress bars, JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def console(*, to_error: bool = False) -> Console:
+    """Where people read: a rich console on standard output (or error), plain where that is not a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=to_error, highlight=False, soft_wrap=True)
+
+
+def progress(*columns: str) -> Progress:
+    """A progress bar on standard error with time left; silent where that is not a terminal.
+
+    Args:
+        columns: further text columns, as rich templates such as `{task.fields[loss]}`.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        *(TextColumn(column) for column in columns),
+        TimeRemainingColumn(),
+        console=console(to_error=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+
+
+def print_json(value: Any) -> None:
+    """A JSON document on standard output, nothing else beside it."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def command_line() -> str:
+    """The command as the user wrote it, for the records that results keep."""
+    import shlex
+
+    return shlex.join(["openfer", *sys.argv[1:]])

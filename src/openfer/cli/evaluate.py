@@ -1,0 +1,7 @@
+"""`openfer evaluate`."""
+
+from __future__ import annotations
+
+
+def evaluate() -> None:
+    """Not yet."""

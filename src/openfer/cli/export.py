@@ -1,0 +1,7 @@
+"""`openfer export`."""
+
+from __future__ import annotations
+
+
+def export() -> None:
+    """Not yet."""

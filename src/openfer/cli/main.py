@@ -1,0 +1,69 @@
+"""`openfer`: every command, and the one place where errors become a line and an exit status.
+
+Exit status: 0 what was asked was done; 1 done, but some inputs failed (their rows say why); 2 wrong use or refused
+input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from openfer import __version__
+from openfer.cli import data, demo, evaluate, export, listing, predict, synth, train
+from openfer.errors import OpenFERError
+
+app = typer.Typer(
+    name="openfer",
+    help="Facial expressions: read them in photos, train models of them, and judge those honestly.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.add_typer(data.app, name="data")
+app.command("synth")(synth.synth)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
+app.command("methods")(listing.methods)
+app.command("recipes")(listing.recipes)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"openfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+) -> None:
+    """Read by `run` and by the callbacks."""
+
+
+def run() -> None:
+    """The entry point of the command `openfer`."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(arguments)
+    except OpenFERError as error:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo(f"openfer: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

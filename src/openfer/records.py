@@ -1,0 +1,140 @@
+"""What the rooms of the project pass to each other: faces and predictions.
+
+Coordinates are pixels of the full picture as a viewer shows it: x right, y down, origin in the top left corner of the
+top left pixel (that pixel's centre is at 0.5, 0.5). *Left* and *right* are as seen in the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Point = tuple[float, float]
+Points5 = tuple[Point, Point, Point, Point, Point]
+
+POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+
+OK = "ok"
+NO_FACE = "no_face"
+UNREADABLE = "unreadable"
+
+
+def as_points5(values: Any) -> Points5:
+    """Five points from anything that holds five pairs of numbers: a list, a tuple, an array [5, 2].
+
+    Raises:
+        ValueError: not five pairs.
+    """
+    points = tuple((float(pair[0]), float(pair[1])) for pair in values)
+    if len(points) != 5:
+        raise ValueError(f"points5: expected 5 points, got {len(points)}")
+    return points[0], points[1], points[2], points[3], points[4]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """An upright box in pixels: top left corner (x, y), width and height, both >= 0."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    def __post_init__(self) -> None:
+        if not (self.w >= 0 and self.h >= 0):
+            raise ValueError(f"box: expected width and height >= 0, got {self.w} x {self.h}")
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.w * self.h
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """A face in a picture.
+
+    Args:
+        box: forehead to chin, clipped to the picture.
+        score: detector's confidence, 0 to 1; None where the face was given, not found.
+        points5: left eye, right eye, nose tip, left and right mouth corner; None where unknown. May lie outside the
+            picture for a face cut by its border.
+    """
+
+    box: Box
+    score: float | None = None
+    points5: Points5 | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One face's expression, or one picture's reason why there is none.
+
+    Args:
+        path: where the picture came from, as the user wrote it; a name such as `<bytes>` for pictures in memory.
+        face: number of the face in its picture, 0 = largest; None where no face was read.
+        found: the face itself; None where no face was read.
+        probabilities: label name -> probability, in the model's label order; sums to 1. Empty without a face.
+        status: `ok`, `no_face` or `unreadable: <why>`.
+    """
+
+    path: str
+    face: int | None = None
+    found: Face | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    status: str = OK
+
+    @property
+    def label(self) -> str | None:
+        """The most probable label's name; None without a face."""
+        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+
+    @property
+    def confidence(self) -> float | None:
+        """The most probable label's calibrated probability, 0 to 1; None without a face."""
+        return max(self.probabilities.values()) if self.probabilities else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values; `Prediction.from_dict` gives an equal prediction back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Prediction:
+        """The inverse of `to_dict`, also after a round trip through JSON."""
+        found = values["found"]
+        if found is not None:
+            points = found["points5"]
+            found = Face(
+                box=Box(**found["box"]),
+                score=found["score"],
+                points5=None if points is None else as_points5(points),
+            )
+        return cls(
+            path=values["path"],
+            face=values["face"],
+            found=found,
+            probabilities=dict(values["probabilities"]),
+            status=values["status"],
+        )
+
+    def to_row(self, names: tuple[str, ...]) -> dict[str, str | float | int | None]:
+        """One flat row of the table that `predict` writes, in column order; what is unknown is None.
+
+        Args:
+            names: the model's label names: one column `p_<name>` each.
+        """
+        box, points = (self.found.box, self.found.points5) if self.found else (None, None)
+        row: dict[str, str | float | int | None] = {"path": self.path, "face": self.face}
+        for side in ("x", "y", "w", "h"):
+            row[side] = getattr(box, side) if box else None
+        row["score"] = self.found.score if self.found else None
+        for index, point in enumerate(POINT_NAMES):
+            row[f"{point}_x"] = points[index][0] if points else None
+            row[f"{point}_y"] = points[index][1] if points else None
+        row["label"] = self.label
+        row["confidence"] = self.confidence
+        for name in names:
+            row[f"p_{name}"] = self.probabilities.get(name)
+        row["status"] = self.status
+        return row

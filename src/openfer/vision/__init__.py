@@ -1,0 +1,1 @@
+"""A picture becomes aligned faces: decoding, detection, alignment. One aligner serves training and use alike."""

@@ -1,0 +1,107 @@
+"""A row of a data set becomes the network's picture, and says by which way it was cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from openfer.records import Box, Face, Points5, as_points5
+from openfer.vision.align import Alignment, align, colour_of, eye_distance, frame
+from openfer.vision.detect import Detector
+from openfer.vision.image import Picture
+
+Way = Literal["points", "detected", "frame"]
+WAYS: tuple[Way, ...] = ("points", "detected", "frame")
+
+FRAME_SIDE = 224
+"""A given frame is searched for its face at about this size, whatever its own."""
+FRAME_BORDER = 0.25
+"""Repeated border around a given frame, as a share of its side: a detector wants some space around a face."""
+FRAME_THRESHOLD = 0.3
+"""In a frame that is known to hold a face the detector may be less strict than in a photo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A face as the network reads it.
+
+    Args:
+        pixels: uint8 [size, size, 3].
+        way: `points` cut by the row's own five points, `detected` by points found in its frame, `frame` as given.
+        points5: the points it was cut by, pixels of the full picture; None for `frame`.
+    """
+
+    pixels: Picture
+    way: Way
+    points5: Points5 | None
+
+
+def cut_face(
+    picture: Picture,
+    alignment: Alignment,
+    *,
+    points5: Points5 | None = None,
+    box: Box | None = None,
+    detector: Detector | None = None,
+) -> Cut:
+    """Cut one face by its own points, else by points found in its frame, else by the frame.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        alignment: the network's settings.
+        points5: known points, pixels of `picture`.
+        box: the given frame; None for the whole picture.
+        detector: finds points where none are given; None goes straight to the frame.
+
+    Raises:
+        DataError: points or box cannot be cut (coincident, empty, far outside).
+    """
+    way: Way = "points"
+    if points5 is None and detector is not None:
+        found = find_in_frame(picture, detector, box=box)
+        points5, way = (found.points5 if found else None), "detected"
+    if points5 is None:
+        height, width = picture.shape[:2]
+        given = box or Box(x=0, y=0, w=width, h=height)
+        pixels = frame(picture, given, alignment.margin, alignment.size, detail=alignment.detail)
+        return Cut(pixels=colour_of(pixels, alignment.colour), way="frame", points5=None)
+    pixels = align(picture, points5, alignment.template, alignment.size, detail=alignment.detail)
+    return Cut(pixels=colour_of(pixels, alignment.colour), way=way, points5=points5)
+
+
+def find_in_frame(picture: Picture, detector: Detector, *, box: Box | None = None) -> Face | None:
+    """The face of a given frame, its points and box in pixels of `picture`; None where the detector sees none.
+
+    The frame gets a repeated border and a fixed size, so that tight 48 px crops are found as well as wide ones.
+    Faces that do not cover the frame's centre, or whose eyes are nearer than a tenth of the frame, are not its face.
+    """
+    height, width = picture.shape[:2]
+    given = box or Box(x=0, y=0, w=width, h=height)
+    side = max(given.w, given.h)
+    if side <= 0:
+        return None
+    # `frame` cuts, repeats the border and anti-aliases in one go.
+    square = frame(picture, given, FRAME_BORDER, FRAME_SIDE)
+    scale = side * (1 + 2 * FRAME_BORDER) / FRAME_SIDE
+    shift_x = given.x + given.w / 2 - scale * FRAME_SIDE / 2
+    shift_y = given.y + given.h / 2 - scale * FRAME_SIDE / 2
+    middle = FRAME_SIDE / 2
+    for face in detector.find(square, detect_size=FRAME_SIDE, threshold=FRAME_THRESHOLD):
+        covers = abs(face.box.x + face.box.w / 2 - middle) < face.box.w / 2
+        covers = covers and abs(face.box.y + face.box.h / 2 - middle) < face.box.h / 2
+        if not covers or face.points5 is None or eye_distance(face.points5) < FRAME_SIDE / 10:
+            continue
+        points = np.asarray(face.points5) * scale + (shift_x, shift_y)
+        return Face(
+            box=Box(
+                x=face.box.x * scale + shift_x,
+                y=face.box.y * scale + shift_y,
+                w=face.box.w * scale,
+                h=face.box.h * scale,
+            ),
+            score=face.score,
+            points5=as_points5(points),
+        )
+    return None

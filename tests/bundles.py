@@ -1,0 +1,73 @@
+"""A small real bundle, built without PyTorch: two linear layers on a shrunken picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from openfer.bundle.card import (
+    FORMAT,
+    Card,
+    InputCard,
+    LicenceCard,
+    MethodCard,
+    TrainingCard,
+    write_card,
+)
+from openfer.bundle.load import CARD, GRAPH
+from openfer.files import sha256_of
+from openfer.labels import LABEL_SETS
+
+
+def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, seed: int = 0) -> Path:
+    """Write a bundle whose answers depend on the picture: average pooling to 8 x 8, a hidden layer, logits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = LABEL_SETS[label_set]
+    rng = np.random.default_rng(seed)
+    pool = size // 8
+    weights = {
+        "w1": rng.normal(0, 0.2, (192, 16)).astype(np.float32),
+        "w2": rng.normal(0, 1.0, (16, len(labels))).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("AveragePool", ["image"], ["pooled"], kernel_shape=[pool, pool], strides=[pool, pool]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w1"], ["hidden"]),
+        helper.make_node("Tanh", ["hidden"], ["embedding"]),
+        helper.make_node("MatMul", ["embedding", "w2"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(labels)]),
+            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 16]),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(folder / GRAPH))
+    card = Card(
+        format=FORMAT,
+        name="toy",
+        labels=labels.names,
+        label_set=labels.name,
+        graphs={GRAPH: sha256_of(folder / GRAPH)},
+        inputs=("image",),
+        outputs=("logits", "embedding"),
+        input=InputCard(size=size, colour="grey", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), template="fer2013"),
+        temperature=1.5,
+        method=MethodCard(name="baseline", options={}, backbone={"name": "toy"}),
+        training=TrainingCard(
+            manifest="0" * 64, layout="synth", rule="as given", rows=10, holdout=2, selection="last epoch"
+        ),
+        intended_use="tests",
+        limits="knows nothing",
+        licences=LicenceCard(code="Apache-2.0", weights="Apache-2.0", data="none"),
+    )
+    write_card(card, folder / CARD)
+    return folder

@@ -1,0 +1,31 @@
+"""Fixtures that several rooms' tests use."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import make_bundle
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle with the labels of FER+, 48 px, grey. Do not write into it."""
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "toy")
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Path:
+    """A real portrait with one large frontal face (public domain, comes with scikit-image), 512 x 512."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data" / "astronaut.png"
+
+
+@pytest.fixture(scope="session")
+def coffee(astronaut: Path) -> Path:
+    """A real photo without a face, 600 x 400."""
+    return astronaut.with_name("coffee.png")
