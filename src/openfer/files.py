@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from openfer.errors import DataError
@@ -25,10 +25,13 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         beside.replace(path)
+    except BrokenPipeError:
+        raise  # the reader of standard output went away inside the block; this file is not to blame
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where the path itself is impossible, unlink fails as well
+            beside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

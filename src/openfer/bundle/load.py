@@ -59,6 +59,9 @@ class Bundle:
                 raise ModelError(
                     f"{self.path / GRAPH}: the card promises the {kind} '{missing[0]}', the graph lacks it"
                 )
+        size, classes = self.card.input.size, len(self.card.labels)
+        _check_shape(self.path, opened.get_inputs(), "image", (None, 3, size, size))
+        _check_shape(self.path, opened.get_outputs(), "logits", (None, classes))
         return opened
 
     def run(
@@ -91,6 +94,14 @@ class Bundle:
     def probabilities(self, pictures: Picture) -> Array:
         """Calibrated probabilities [N, K] of pictures uint8 [N, size, size, 3]."""
         return softmax(self.run(pictures)[0] / self.card.temperature)
+
+
+def _check_shape(path: Path, values: list[onnxruntime.NodeArg], name: str, promised: tuple[int | None, ...]) -> None:
+    """Refuse a graph whose fixed sizes are not the card's; None and named dimensions may be anything."""
+    shape = next(value.shape for value in values if value.name == name)
+    fixed = [(is_, should) for is_, should in zip(shape, promised, strict=False) if isinstance(is_, int) and should]
+    if len(shape) != len(promised) or any(is_ != should for is_, should in fixed):
+        raise ModelError(f"{path / GRAPH}: '{name}' has the shape {shape}, the card promises {list(promised)}")
 
 
 def normalise(pictures: Picture, card: Card) -> Array:

@@ -1,7 +1,231 @@
-"""`openfer data`."""
+"""`openfer data`: data sets on disk become manifests, and manifests are checked, counted and prepared."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-app = typer.Typer(help="Data sets.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from openfer.data.audit import CheckReport
+    from openfer.data.prepare import PrepareReport
+    from openfer.data.scan import ScanReport
+    from openfer.data.stats import StatsReport
+
+app = typer.Typer(help="Bring data sets into one form, the manifest, and look at what is in it.", no_args_is_help=True)
+
+EXAMPLES = 5
+"""Bad rows and conflicts that are listed on a terminal; `--json` has all."""
+
+Manifests = Annotated[list[Path], typer.Argument(metavar="MANIFEST...", help="One or several, read as one data set.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+@app.command("scan")
+def scan_command(
+    layout: Annotated[str, typer.Argument(metavar="LAYOUT", help="fer2013, ferplus or folder.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where the data set lies: a folder, or its csv file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.parquet", help="The manifest to write.")],
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="folder: whose numbers the class folders are (rafdb, affectnet, ...), `own` to take their names as "
+            "they are, or a list a,b,c.",
+        ),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(metavar="V", help="ferplus: votes of `label` (label.csv) or `new` (fer2013new.csv).")
+    ] = None,
+    votes: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="ferplus: majority (default), crossentropy, multi_target or argmax."),
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Decode every picture; damaged ones get a status.")] = False,
+    json: Json = False,
+) -> None:
+    """Read a data set as it lies on disk and write its manifest: one row a picture.
+
+    Rows that cannot be used stay, with the reason as their status. Exit status 1 where pictures are missing or damaged.
+    """
+    from openfer.cli.common import command_line
+    from openfer.data.scan import scan
+
+    _expect_parquet(out)
+    with _bar("decoding") as progress:
+        report = scan(layout, root, out, labels, variant, votes, verify, command=command_line(), progress=progress)
+    if json:
+        _print_record(report)
+    else:
+        _show_scan(report, out)
+    if report.missing or report.unreadable:
+        raise typer.Exit(1)
+
+
+@app.command("check")
+def check_command(manifests: Manifests, json: Json = False) -> None:
+    """Look for missing, damaged and repeated pictures, and for repeats with different labels.
+
+    Every picture is decoded; a duplicate has exactly the same pixels. Exit status 1 where pictures are missing or
+    damaged.
+    """
+    from openfer.data.audit import check
+    from openfer.data.manifest import load_manifest
+
+    with _bar("decoding") as progress:
+        report = check(load_manifest(*manifests), progress)
+    if json:
+        _print_record(report)
+    else:
+        _show_check(report)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+@app.command("stats")
+def stats_command(manifests: Manifests, json: Json = False) -> None:
+    """Count rows by split and class, and say what is known of them."""
+    from openfer.data.manifest import load_manifest
+    from openfer.data.stats import stats
+
+    report = stats(load_manifest(*manifests))
+    if json:
+        _print_record(report)
+    else:
+        _show_stats(report)
+
+
+@app.command("prepare")
+def prepare_command(
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest that `openfer data scan` made.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.parquet", help="The manifest to write.")],
+    threads: Annotated[int | None, typer.Option(help="Upper bound of threads; all that are there by default.")] = None,
+    json: Json = False,
+) -> None:
+    """Find five points for every row that has none, so that training cuts faces as prediction does.
+
+    No row is lost: where no face is found its points5_status says so. Exit status 1 where pictures cannot be read.
+    """
+    from openfer.cli.common import console
+    from openfer.data.manifest import load_manifest
+    from openfer.data.prepare import prepare
+    from openfer.runtime import thread_count
+    from openfer.vision.detect import load_detector
+
+    _expect_parquet(out)
+    workers = thread_count(threads)
+    data = load_manifest(manifest)
+    # Several pictures at a time, a thread each, is quicker than several threads a picture.
+    detector = load_detector("centerface", threads=1)
+    assert detector is not None
+    with _bar("finding faces") as progress:
+        report = prepare(data, detector, out, progress, workers=workers)
+    if json:
+        _print_record(report)
+    else:
+        found = f"{report.detected} found, {report.given} given, {report.no_face} without a face"
+        console().print(f"{report.rows} rows: five points of {found}, {report.unreadable} unreadable")
+        console().print(f"manifest: {out}", markup=False)
+    if report.unreadable:
+        raise typer.Exit(1)
+
+
+def _expect_parquet(out: Path) -> None:
+    from openfer.errors import ConfigError
+
+    if out.suffix.lower() != ".parquet" or out.is_dir():
+        raise ConfigError(f"{out}: expected the name of a .parquet file to write")
+
+
+@contextmanager
+def _bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as the callback that the data room calls; it shows when the first row is done."""
+    from openfer.cli.common import progress
+
+    with progress() as bar:
+        task = bar.add_task(description, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def _print_record(report: ScanReport | CheckReport | StatsReport | PrepareReport) -> None:
+    from dataclasses import asdict
+
+    from openfer.cli.common import print_json
+
+    print_json(asdict(report))
+
+
+def _class_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("label", *counts):
+        table.add_column(name, justify="left" if name == "label" else "right")
+    for label in next(iter(counts.values()), {}):
+        table.add_row(label, *(f"{cells[label]:,}" for cells in counts.values()))
+    table.add_row("all", *(f"{sum(cells.values()):,}" for cells in counts.values()), style="bold")
+    return table
+
+
+def _say(lines: Sequence[str], most: int | None = None) -> None:
+    """Lines as they are: names on disk may hold what rich takes for markup."""
+    from openfer.cli.common import console
+
+    screen = console()
+    for line in lines[:most]:
+        screen.print(line, markup=False)
+    if most is not None and len(lines) > most:
+        screen.print(f"  and {len(lines) - most} more (--json lists all)", markup=False)
+
+
+def _skipped(counts: Mapping[str, int]) -> list[str]:
+    return [f"left out: {', '.join(f'{count:,} {reason}' for reason, count in counts.items())}"] if counts else []
+
+
+def _show_scan(report: ScanReport, out: Path) -> None:
+    from openfer.cli.common import console
+
+    _say([f"{report.layout}: {report.rows:,} rows, labels {report.label_set} ({report.rule})"])
+    console().print(_class_table(report.counts))
+    _say(_skipped(report.skipped))
+    _say([f"missing: {name}" for name in report.missing], EXAMPLES)
+    _say(report.unreadable, EXAMPLES)
+    _say([f"note: {note}" for note in report.notes])
+    _say([f"manifest: {out}"])
+
+
+def _show_check(report: CheckReport) -> None:
+    bad = (*report.missing, *report.unreadable)
+    _say([f"{report.rows:,} rows: {len(report.missing)} missing, {len(report.unreadable)} unreadable"])
+    _say([f"  row {row.row} {row.name}: {row.reason}" for row in bad], EXAMPLES)
+    repeats = [f"{count:,} inside {split}" for split, count in report.inside.items()]
+    repeats += [f"{count:,} of {pair.replace(' in ', ' also in ')}" for pair, count in report.across.items()]
+    _say([f"exact duplicates: {', '.join(repeats) or 'none'}"])
+    _say([f"label conflicts among duplicates: {len(report.conflicts)}"])
+    _say(
+        [
+            "  " + ", ".join(f"row {row} {label}" for row, label in zip(one.rows, one.labels, strict=True))
+            for one in report.conflicts
+        ],
+        EXAMPLES,
+    )
+
+
+def _show_stats(report: StatsReport) -> None:
+    from openfer.cli.common import console
+
+    console().print(_class_table(report.counts))
+    _say([f"{report.rows:,} rows", *_skipped(report.skipped)])
+    if report.sizes is not None:
+        width, height = ("{} / {} / {}".format(*side) for side in (report.sizes.width, report.sizes.height))
+        _say([f"pictures: width {width} px, height {height} px (smallest / median / largest)"])
+    _say([f"votes: mean entropy in {split} {bits:.2f} bits" for split, bits in report.entropy.items()])
+    known = ", ".join(f"{name} {share:.1%}" for name, share in report.coverage.items())
+    _say([f"known of the rows: {known or 'labels only'}"])
+    if report.subjects:
+        _say([f"subjects: {report.subjects:,}"])

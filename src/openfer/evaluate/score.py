@@ -1,0 +1,209 @@
+"""A model answers every row of a split: cut as it was trained, in batches, matched to the truth by name."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openfer import __version__
+from openfer.bundle.load import BATCH, GRAPH, Bundle
+from openfer.data.manifest import Manifest
+from openfer.errors import ConfigError, DataError, did_you_mean
+from openfer.evaluate.predictions import Context, Predictions, build_predictions
+from openfer.labels import LabelSet
+from openfer.records import OK, UNREADABLE
+from openfer.runtime import thread_count
+from openfer.vision.align import Alignment
+from openfer.vision.cut import Cut, cut_face
+from openfer.vision.detect import Detector
+
+LabelRule = Literal["same", "intersection"]
+LABEL_RULES: tuple[LabelRule, ...] = ("same", "intersection")
+LEFT_OUT = "left_out"
+"""Status of a row whose true class the model does not know."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of rows done and the number of rows."""
+
+
+def score_manifest(
+    bundle: Bundle,
+    manifest: Manifest,
+    split: str,
+    *,
+    detector: Detector | None,
+    labels: str = "same",
+    progress: Progress | None = None,
+    batch: int = BATCH,
+    command: str = "",
+) -> Predictions:
+    """A model's answer for every row of a split. A row's answer does not depend on the others or on their order.
+
+    A row is cut by its own five points, else by detecting them, else by its frame. A row that cannot be read or whose
+    status in the manifest is not `ok` keeps its place, without an answer, and its status says why.
+
+    Args:
+        bundle: the model.
+        manifest: the data set; `row` in the answer is the number of a row here.
+        split: `train`, `validation` or `test`.
+        detector: finds points where a row has none; None goes straight to the frame.
+        labels: `same`: model and manifest must have the same names, in any order. `intersection`: what only one of
+            them has is left out, probabilities are renormalised over the rest, and rows of a left-out class do not
+            count.
+        progress: called after every batch.
+        batch: rows held in memory at once.
+        command: the command to be kept with the answers.
+
+    Raises:
+        DataError: the split has no rows or none with a label, or the label names differ.
+        ConfigError: an unknown rule for labels.
+    """
+    chosen = manifest.select(split, usable=False)
+    rows = np.flatnonzero([value == split for value in manifest.column("split")])
+    shared, left_out = match_labels(bundle.card.label_names(), manifest.labels, labels)
+    truth = chosen.column("label")
+    given = [value or OK for value in chosen.column("status")]
+    _check_any_label(truth, given, shared, split)
+    answers = np.full((len(rows), len(shared)), np.nan, dtype=np.float32)
+    ways: list[str | None] = []
+    statuses: list[str] = []
+    for cuts in _cut_rows(manifest, rows, given, bundle, detector, batch):
+        part = slice(len(ways), len(ways) + len(cuts))
+        answers[part] = _answer(bundle, cuts, shared)
+        ways += [cut.way if isinstance(cut, Cut) else None for cut in cuts]
+        statuses += [OK if isinstance(cut, Cut) else cut for cut in cuts]
+        if progress:
+            progress(len(ways), len(rows))
+    for place, name in enumerate(truth):
+        if statuses[place] == OK and not np.isfinite(answers[place]).all():
+            statuses[place] = f"{UNREADABLE}: the model's answer is not finite"
+        elif statuses[place] == OK and name is not None and name not in shared:
+            statuses[place] = f"{LEFT_OUT}: {name}"
+    columns = {name: chosen.column(name) for name in ("split", "group", "subject")}
+    return build_predictions(
+        shared,
+        answers,
+        [name if name in shared else None for name in truth],
+        rows=rows,
+        columns=columns | {"way": ways, "status": statuses, "name": [manifest.name(int(row)) for row in rows]},
+        context=_context(
+            bundle,
+            manifest,
+            rows_sha256=chosen.digest,
+            split=split,
+            detector="none" if detector is None else type(detector).__name__.lower(),
+            labels=labels,
+            left_out=left_out,
+            command=command,
+        ),
+    )
+
+
+def match_labels(model: LabelSet, truth: LabelSet, rule: str) -> tuple[LabelSet, tuple[str, ...]]:
+    """The classes that are judged, in the truth's order, and the names that are left out.
+
+    Raises:
+        ConfigError: an unknown rule.
+        DataError: the names differ and the rule is `same`, or fewer than two are shared.
+    """
+    if rule not in LABEL_RULES:
+        raise ConfigError(f"labels: unknown rule '{rule}'; {did_you_mean(rule, LABEL_RULES)}")
+    only_model = tuple(name for name in model if name not in truth)
+    only_truth = tuple(name for name in truth if name not in model)
+    if not only_model and not only_truth:
+        return truth, ()
+    if rule == "same":
+        sides = (("the model", only_model), ("the manifest", only_truth))
+        parts = [f"only {side} has {', '.join(names)}" for side, names in sides if names]
+        raise DataError(
+            f"labels of model '{model.name}' and manifest '{truth.name}' differ: {'; '.join(parts)}; "
+            "judge what both have with --labels intersection"
+        )
+    return truth.intersection(model), only_model + only_truth
+
+
+def restrict(probabilities: NDArray[Any], columns: list[int]) -> NDArray[Any]:
+    """Some columns of probabilities [N, K], renormalised to the sum 1; uniform where nothing was on any of them."""
+    if sorted(columns) == list(range(probabilities.shape[1])):
+        return probabilities[:, columns]
+    chosen = probabilities[:, columns]
+    total = chosen.sum(axis=1, keepdims=True)
+    return np.where(total == 0, 1.0 / len(columns), chosen / np.where(total == 0, 1.0, total))
+
+
+def _check_any_label(truth: list[str | None], statuses: list[str], shared: LabelSet, split: str) -> None:
+    usable = [name for name, status in zip(truth, statuses, strict=True) if status == OK]
+    if not usable:
+        raise DataError(f"split '{split}': all its rows have a status other than 'ok'; see `openfer data check`")
+    if not any(name in shared for name in usable):
+        raise DataError(
+            f"split '{split}': none of its {len(usable)} rows has a label out of {', '.join(shared)}; nothing to judge"
+        )
+
+
+def _cut_rows(
+    manifest: Manifest,
+    rows: NDArray[np.int64],
+    statuses: list[str],
+    bundle: Bundle,
+    detector: Detector | None,
+    batch: int,
+) -> Iterator[list[Cut | str]]:
+    """The rows' pictures, a batch at a time; in place of a row that cannot be cut stands its status."""
+    alignment = bundle.card.input.alignment()
+
+    def cut(place: int) -> Cut | str:
+        if statuses[place] != OK:
+            return statuses[place]
+        return _cut_row(manifest, int(rows[place]), alignment, detector)
+
+    with ThreadPoolExecutor(thread_count(bundle.threads)) as pool:
+        for start in range(0, len(rows), batch):
+            yield list(pool.map(cut, range(start, min(start + batch, len(rows)))))
+
+
+def _cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detector | None) -> Cut | str:
+    try:
+        return cut_face(
+            manifest.picture(row),
+            alignment,
+            points5=manifest.points5(row),
+            box=manifest.box(row),
+            detector=detector,
+        )
+    except (DataError, ValueError, TypeError, IndexError, OverflowError) as error:
+        # Beside pictures that cannot be decoded: a manifest may hold points or boxes of any shape, and NaN.
+        return f"{UNREADABLE}: {error}"
+
+
+def _answer(bundle: Bundle, cuts: list[Cut | str], shared: LabelSet) -> NDArray[np.float32]:
+    """Probabilities [n, K] over the shared names; NaN where there is no picture."""
+    read = [place for place, cut in enumerate(cuts) if isinstance(cut, Cut)]
+    answers = np.full((len(cuts), len(shared)), np.nan, dtype=np.float32)
+    if read:
+        pictures = np.stack([cut.pixels for cut in cuts if isinstance(cut, Cut)])
+        answers[read] = restrict(bundle.probabilities(pictures), bundle.card.label_names().columns_for(shared))
+    return answers
+
+
+def _context(bundle: Bundle, manifest: Manifest, **protocol: Any) -> Context:
+    return Context(
+        model=bundle.card.name,
+        model_sha256=bundle.card.graphs[GRAPH],
+        selection=bundle.card.training.selection,
+        manifest=manifest.digest,
+        layout=manifest.origin.layout,
+        rule=manifest.origin.rule,
+        versions={
+            "openfer": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "onnxruntime", "pillow")},
+        },
+        **protocol,
+    )

@@ -1,0 +1,145 @@
+"""Random changes of training pictures: batched tensor operations, on the device that trains."""
+
+from __future__ import annotations
+
+from math import pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from openfer.learn.options import AugmentOptions
+
+COUNT = 16
+"""Uniform numbers that one picture's changes use."""
+RESCALE_STEPS = 4
+"""Shrinking happens to one of so many sizes, so that a batch needs only so many resizes."""
+
+
+def augment(pictures: Tensor, u: Tensor, options: AugmentOptions) -> Tensor:
+    """Change every picture by its own random numbers.
+
+    Args:
+        pictures: [B, C, S, S] float, 0 to 1.
+        u: [B, COUNT] uniform numbers in [0, 1).
+        options: the recipe's `augment` section.
+
+    Returns:
+        [B, C, S, S] float, 0 to 1.
+    """
+    x = warp(pictures, u[:, 0:5], options.flip, options.affine)
+    if options.rescale < 1:
+        x = rescale(x, u[:, 5], options.rescale)
+    if options.blur > 0:
+        x = blur(x, u[:, 6], options.blur / 1000 * x.shape[-1])
+    if options.brightness > 0 or options.contrast > 0:
+        x = light(x, u[:, 7:9], options.brightness, options.contrast)
+    if options.erase > 0:
+        x = erase(x, u[:, 9:15], options.erase)
+    return x
+
+
+def _signed(u: Tensor) -> Tensor:
+    return 2 * u - 1
+
+
+def warp(x: Tensor, u: Tensor, flip: float, affine: tuple[float, float, float]) -> Tensor:
+    """Mirror, rotate, scale and shift in one resampling; beyond the picture its border is repeated.
+
+    Args:
+        x: [B, C, S, S]; u: [B, 5] uniform; flip: probability; affine: degrees, share, share of the side.
+    """
+    if flip == 0 and not any(affine):
+        return x
+    degrees, scale, shift = affine
+    mirror = torch.where(u[:, 0] < flip, -1.0, 1.0)
+    angle = _signed(u[:, 1]) * degrees * pi / 180
+    factor = 1 + _signed(u[:, 2]) * scale
+    dx, dy = 2 * _signed(u[:, 3]) * shift, 2 * _signed(u[:, 4]) * shift  # the grid spans -1 to 1: twice a share
+    if not any(affine):
+        return torch.where(mirror.view(-1, 1, 1, 1) < 0, x.flip(-1), x)
+    cos, sin = factor * torch.cos(angle), factor * torch.sin(angle)
+    theta = torch.stack([torch.stack([cos * mirror, -sin, dx], 1), torch.stack([sin * mirror, cos, dy], 1)], 1)
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def rescale(x: Tensor, u: Tensor, smallest: float) -> Tensor:
+    """Shrink half the pictures by a factor between `smallest` and 1, and enlarge them again.
+
+    Args:
+        x: [B, C, S, S]; u: [B] uniform; smallest: the strongest factor.
+    """
+    side = x.shape[-1]
+    step = (u * 2 * RESCALE_STEPS).long()  # the upper half stays as it is
+    result = x.clone()
+    for index in range(RESCALE_STEPS):
+        chosen = torch.nonzero(step == index).squeeze(1)
+        if len(chosen):
+            small = max(4, round(side * (smallest + (1 - smallest) * index / RESCALE_STEPS)))
+            shrunk = F.interpolate(x[chosen], size=(small, small), mode="bilinear", antialias=True)
+            result[chosen] = F.interpolate(shrunk, size=(side, side), mode="bicubic").clamp(0, 1)
+    return result
+
+
+def blur(x: Tensor, u: Tensor, largest: float) -> Tensor:
+    """Blur half the pictures, each with a Gaussian of its own: sigma from 0 to `largest` pixels.
+
+    Args:
+        x: [B, C, S, S]; u: [B] uniform; largest: pixels.
+    """
+    batch, channels, side, _ = x.shape
+    sigma = ((2 * u - 1) * largest).clamp(min=1e-3)  # the lower half stays as it is
+    reach = max(1, round(3 * largest))
+    offsets = torch.arange(-reach, reach + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-0.5 * (offsets[None, :] / sigma[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)
+    groups = batch * channels
+    # One group a channel of a picture: every picture has a kernel of its own.
+    flat = F.pad(x.reshape(1, groups, side, side), (reach,) * 4, mode="replicate")
+    flat = F.conv2d(flat, kernel.view(groups, 1, 1, -1), groups=groups)
+    flat = F.conv2d(flat, kernel.view(groups, 1, -1, 1), groups=groups)
+    return flat.view(batch, channels, side, side)
+
+
+def light(x: Tensor, u: Tensor, brightness: float, contrast: float) -> Tensor:
+    """Change brightness (added) and contrast (about the picture's mean).
+
+    Args:
+        x: [B, C, S, S]; u: [B, 2] uniform; brightness, contrast: largest change.
+    """
+    factor = (1 + _signed(u[:, 0]) * contrast).view(-1, 1, 1, 1)
+    shift = (_signed(u[:, 1]) * brightness).view(-1, 1, 1, 1)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return ((x - mean) * factor + mean + shift).clamp(0, 1)
+
+
+def erase(x: Tensor, u: Tensor, probability: float) -> Tensor:
+    """Paint over a rectangle of 2 to 20 % of the area, sides 1:3 to 3:1, with one random grey.
+
+    Args:
+        x: [B, C, S, S]; u: [B, 6] uniform; probability: of a picture to be changed.
+
+    Source: Zhong et al., Random Erasing Data Augmentation, AAAI 2020.
+    """
+    side = x.shape[-1]
+    area = (0.02 + 0.18 * u[:, 1]) * side * side
+    ratio = torch.exp(_signed(u[:, 2]) * 1.0986)  # log 3
+    height, width = (area * ratio).sqrt(), (area / ratio).sqrt()
+    top, left = u[:, 3] * (side - height), u[:, 4] * (side - width)
+    line = torch.arange(side, device=x.device, dtype=x.dtype)[None, :]
+    rows = (line >= top[:, None]) & (line < (top + height)[:, None])
+    columns = (line >= left[:, None]) & (line < (left + width)[:, None])
+    chosen = rows[:, None, :, None] & columns[:, None, None, :] & (u[:, 0] < probability).view(-1, 1, 1, 1)
+    return torch.where(chosen, u[:, 5].view(-1, 1, 1, 1), x)
+
+
+def mixup(images: Tensor, target: Tensor, weight: float, order: Tensor) -> tuple[Tensor, Tensor]:
+    """Mix every picture and its target with a partner of the batch.
+
+    Args:
+        images: [B, 3, S, S]; target: [B, K]; weight: of the picture itself, 0 to 1; order: [B] the partners.
+
+    Source: Zhang et al., mixup, ICLR 2018.
+    """
+    return weight * images + (1 - weight) * images[order], weight * target + (1 - weight) * target[order]

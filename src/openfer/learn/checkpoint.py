@@ -1,0 +1,86 @@
+"""Everything a killed run needs to go on to the same bits: one file, written whole or not at all."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from openfer.errors import ModelError
+from openfer.files import replacing
+
+CHECKPOINT = "checkpoint.pt"
+BEST = "best.safetensors"
+LAST = "last.safetensors"
+RECIPE = "recipe.yaml"
+HOLDOUT = "holdout.npz"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Args:
+        stage, epoch, step: the next step to take, counted from 0; step within its epoch.
+        sums: of the running epoch: each loss term, right answers and pictures.
+        best_score, best_epoch: of this stage; None before the first epoch ends.
+        log: a row an epoch, what `log.csv` holds.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    best_score: float | None = None
+    best_epoch: int | None = None
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_checkpoint(
+    folder: Path, progress: Progress, recipe: str, network: nn.Module, ema: nn.Module | None, optimizer: Any
+) -> None:
+    """Write `checkpoint.pt`; a kill at any moment leaves the old one or the new one."""
+    values = {
+        "progress": asdict(progress),
+        "recipe": recipe,
+        "network": network.state_dict(),
+        "ema": None if ema is None else ema.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    with replacing(folder / CHECKPOINT) as beside:
+        torch.save(values, beside)
+
+
+def read_checkpoint(folder: Path, recipe: str) -> dict[str, Any] | None:
+    """The checkpoint of a run, or None where there is none.
+
+    Raises:
+        ModelError: damaged, or made by another recipe.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"{path}: cannot be read ({reason}); remove it to start afresh") from error
+    if values.get("recipe") != recipe:
+        raise ModelError(
+            f"{path}: was made by another recipe ({folder / RECIPE}); resume with that one, or choose another --out"
+        )
+    return values
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """A network's tensors as safetensors, without pickle."""
+    tensors: dict[str, Tensor] = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    with replacing(path) as beside:
+        save_file(tensors, beside)

@@ -1,0 +1,198 @@
+"""The contract of a method: what a researcher writes to add an idea.
+
+A method is a class with a frozen dataclass of `Options`, a network, losses, and hooks that all have defaults. It is
+registered under one name by `@register("name")`, from inside the project or through the entry-point group
+`openfer.methods`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from openfer.errors import ConfigError, did_you_mean
+from openfer.labels import LabelSet
+from openfer.learn.options import BackboneOptions
+from openfer.learn.recipe import Fidelity, MethodChoice, parse_options
+from openfer.learn.samplers import Sampler, ShuffledBatches
+
+Batch = Mapping[str, Tensor]
+"""Named tensors of one step: `image` [B, 3, S, S] (normalised), `target` [B, K] (sums to 1), `label` [B] (int64, the
+target's largest column), `row` [B] (int64, number of the training sample), and what else the method's `inputs` name:
+`image2` [B, 3, S, S], a second view of the same pictures with its own random changes."""
+
+INPUTS = ("image", "image2")
+
+
+class Output(NamedTuple):
+    """What a network answers.
+
+    Args:
+        logits: [B, K].
+        embedding: [B, D], what the classifier reads.
+        maps: [B, C, h, w], spatial features.
+        aus: [B, A] action unit logits.
+        attention: [B, ...].
+    """
+
+    logits: Tensor
+    embedding: Tensor | None = None
+    maps: Tensor | None = None
+    aus: Tensor | None = None
+    attention: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a network is built for: the labels, the backbone, and how many training rows each class has."""
+
+    labels: LabelSet
+    backbone: BackboneOptions
+    class_counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A part of a training, with optimiser and schedule of its own. It starts from the best of the stage before.
+
+    Args:
+        name: shown in the log.
+        epochs: None takes the recipe's.
+        lr_scale: of the recipe's learning rate.
+        frozen: prefixes of module names that stand still in this stage, BatchNorm statistics included.
+    """
+
+    name: str = "train"
+    epochs: int | None = None
+    lr_scale: float = 1.0
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepState:
+    """What `after_step` sees once the weights have moved."""
+
+    network: nn.Module
+    batch: Batch
+    output: Output
+    stage: Stage
+    epoch: int
+    step: int
+
+
+class Method:
+    """Base of the methods: the three facts, the required parts, and hooks with defaults.
+
+    Facts:
+        batch_coupled: does an answer depend on the rest of the batch? Then the exported network must not.
+        inputs: names of the tensors that `forward` takes, of `INPUTS`.
+        source: the paper.
+    """
+
+    name: ClassVar[str] = ""
+    batch_coupled: ClassVar[bool] = False
+    inputs: ClassVar[tuple[str, ...]] = ("image",)
+    source: ClassVar[str] = ""
+    Options: ClassVar[type[Any]]
+
+    def __init__(self, options: Any, fidelity: Fidelity = "intended") -> None:
+        self.options = options
+        self.fidelity: Fidelity = fidelity
+
+    def network(self, task: Task) -> nn.Module:
+        """The network; its `forward` takes the tensors of `inputs` by name and returns an `Output`.
+
+        At evaluation it is called with `image` alone.
+        """
+        raise NotImplementedError
+
+    def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
+        """Named scalar terms, already weighted; the engine sums and logs them."""
+        raise NotImplementedError
+
+    def stages(self) -> Sequence[Stage]:
+        """The parts of a training, in order."""
+        return (Stage(),)
+
+    def sampler(self, labels: NDArray[np.int64], batch: int, seed: int) -> Sampler:
+        """Which training samples make which step; `labels` [N] are those of the training samples."""
+        return ShuffledBatches(len(labels), batch, seed)
+
+    def param_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+        """Groups of parameters: `params`, and optionally `weight_decay`, `lr_scale` and `clip` (norm of its own)."""
+        named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+        # Decay pulls weights towards 0; for biases and normalisation 0 means nothing.
+        return [
+            {"params": [parameter for _, parameter in named if parameter.ndim > 1], "weight_decay": weight_decay},
+            {"params": [parameter for _, parameter in named if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def after_step(self, state: StepState) -> None:
+        """Rolling statistics; kept in buffers of the network, so that a checkpoint holds them."""
+
+    def validate(self, network: nn.Module, images: Callable[[], Any]) -> dict[str, float] | None:
+        """Scores of the holdout in place of the engine's own, higher is better under `accuracy`; None for those.
+
+        Args:
+            network: the network to judge, in evaluation mode.
+            images: gives an iterator over holdout batches.
+        """
+        return None
+
+    def export_network(self, network: nn.Module) -> nn.Module:
+        """The network to use: folds what can fold, and drops what only training needs."""
+        return network
+
+
+METHODS: dict[str, type[Method]] = {}
+
+
+def register(name: str) -> Callable[[type[Method]], type[Method]]:
+    """Class decorator that makes a method known under a name. A name that is taken is an error naming both places."""
+
+    def add(method: type[Method]) -> type[Method]:
+        other = METHODS.get(name)
+        if other is not None and other is not method:
+            raise ConfigError(f"method '{name}' is registered twice: by {other.__module__} and {method.__module__}")
+        method.name = name
+        METHODS[name] = method
+        return method
+
+    return add
+
+
+def known_methods() -> dict[str, type[Method]]:
+    """Every method by name: the project's own, and those of installed packages."""
+    import openfer.learn.methods  # noqa: F401  # registers the project's own
+
+    for entry in entry_points(group="openfer.methods"):
+        if entry.name not in METHODS:
+            entry.load()
+    return METHODS
+
+
+def build_method(choice: MethodChoice) -> Method:
+    """The method that a recipe names, its options checked.
+
+    Raises:
+        ConfigError: an unknown method, or an option that it does not have or does not allow.
+    """
+    methods = known_methods()
+    if choice.name not in methods:
+        raise ConfigError(f"unknown method '{choice.name}'; {did_you_mean(choice.name, methods)}")
+    kind = methods[choice.name]
+    return kind(parse_options(kind.Options, choice.options, "method"), choice.fidelity)
+
+
+def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Logits [B, K] float32 of normalised pictures [B, 3, S, S], without gradients."""
+    with torch.no_grad():
+        output: Output = network(image=images)
+        return output.logits.float()

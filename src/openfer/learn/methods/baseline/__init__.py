@@ -1,0 +1,1 @@
+"""Cross-entropy on any backbone: what every method is compared with."""

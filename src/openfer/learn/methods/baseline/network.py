@@ -1,0 +1,28 @@
+"""A backbone and a linear classifier."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from openfer.learn.backbones import build_backbone
+from openfer.learn.method import Output, Task
+
+
+class Classifier(nn.Module):
+    """Backbone, dropout, linear layer.
+
+    Args:
+        task: labels and backbone.
+        dropout: share of the embedding's numbers that a training step leaves out, 0 to 1.
+    """
+
+    def __init__(self, task: Task, dropout: float) -> None:
+        super().__init__()
+        self.backbone = build_backbone(task.backbone)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(int(self.backbone.num_features), len(task.labels))  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor) -> Output:
+        """image [B, 3, S, S] -> logits [B, K], embedding [B, D]."""
+        embedding = self.backbone(image)
+        return Output(logits=self.head(self.dropout(embedding)), embedding=embedding)

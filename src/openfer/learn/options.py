@@ -1,0 +1,139 @@
+"""The sections of a recipe as frozen dataclasses: every option, its default, unit and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+Share = Annotated[float, Ge(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+Count = Annotated[int, Ge(1)]
+Word = Literal["none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneOptions:
+    """The network that makes the embedding.
+
+    Args:
+        name: any name that timm knows.
+        size: side of the input picture, pixels.
+        init: `none` (from scratch), `imagenet`, a file of weights (.safetensors), or a bundle (`default`, a folder).
+        output_stride: input pixels per cell of the last feature map, where timm offers it (8, 16 or 32).
+        drop_path: stochastic depth, where timm offers it.
+        arguments: further keyword arguments for `timm.create_model`.
+    """
+
+    name: str
+    size: Annotated[int, Ge(16), Le(1024)] = 96
+    init: str = "none"
+    output_stride: Literal[8, 16, 32] | Word = "none"
+    drop_path: Annotated[float, Ge(0), Lt(1)] = 0.0
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What is learned from.
+
+    Args:
+        manifest: a Parquet file, several with commas between, or `synth:COUNT` for drawn faces.
+        holdout: share of the training rows that chooses the epoch and the temperature; 0 = none, the last epoch counts.
+        split: rows that train.
+        align: template that faces are cut by (see `openfer.vision.align`).
+        colour: `grey` or `rgb`.
+        margin: around given boxes where no points are known, as a share of the box.
+        detail: finest resolution shown to the network, pixels across the frame; 0 = no limit.
+        cut: `points` (own points, else detected, else the frame) or `frame` (always the given frame).
+        drop_leaks: leave out training pictures that also stand in another split of the manifest.
+    """
+
+    manifest: str
+    holdout: Annotated[float, Ge(0), Le(0.5)] = 0.05
+    split: Literal["train", "validation", "test"] = "train"
+    align: str = "fer2013"
+    colour: Literal["grey", "rgb"] = "rgb"
+    margin: Annotated[float, Ge(0), Le(2)] = 0.0
+    detail: Annotated[int, Ge(0)] = 0
+    cut: Literal["points", "frame"] = "points"
+    drop_leaks: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentOptions:
+    """Random changes of a training picture; each is a function of (seed, epoch, step, sample) alone.
+
+    Args:
+        flip: probability of mirroring.
+        affine: largest rotation (degrees), change of scale (share) and shift (share of the side).
+        brightness, contrast: largest change, as a share of the range from black to white, and of the contrast.
+        blur: largest Gaussian blur, sigma as a share of the side in thousandths (10 = 1 % of the side); half the
+            pictures are blurred.
+        rescale: smallest factor by which a picture is shrunk and enlarged again; 1 = never; half the pictures.
+        erase: probability that a rectangle of 2 to 20 % of the area is painted over.
+        mixup: parameter of the Beta distribution that mixes pairs of a batch; 0 = none (Zhang et al., ICLR 2018).
+    """
+
+    flip: Share = 0.5
+    affine: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0, 0, 0)
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    blur: Annotated[float, Ge(0), Le(50)] = 0.0
+    rescale: Annotated[float, Gt(0.05), Le(1)] = 1.0
+    erase: Share = 0.0
+    mixup: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimOptions:
+    """How the weights move.
+
+    Args:
+        name: optimiser of `torch.optim`.
+        lr: peak learning rate.
+        weight_decay: not applied to biases and normalisation.
+        momentum: of SGD.
+        schedule: `cosine` (linear warm-up, then down to 0), `onecycle` (cosine up over 30 %, down to 0), `constant`.
+        warmup: steps of linear warm-up (`cosine` and `constant`).
+        epochs: passes over the training rows; steps: updates instead, where it is not `none`.
+        batch: pictures an update, over all processes.
+        accumulate: parts that an update's batch is computed in; saves memory.
+        clip: largest norm of the gradient; 0 = no limit.
+    """
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.05
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
+    warmup: Annotated[int, Ge(0)] = 0
+    epochs: Count = 10
+    steps: Count | Word = "none"
+    batch: Count = 64
+    accumulate: Count = 1
+    clip: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How the run goes.
+
+    Args:
+        seed: of everything random.
+        precision: `auto` is bf16 on a GPU that has it, else fp32.
+        ema: decay of the moving average of the weights, which is then what is judged and exported; `none`.
+        select: what the holdout chooses the epoch by; `last` takes the last.
+        checkpoint: seconds between checkpoints within an epoch; one is always written at its end.
+        device: `auto` or `cpu`.
+        tensorboard: write `RUN/tensorboard`.
+    """
+
+    seed: Annotated[int, Ge(0)] = 0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    ema: Annotated[float, Gt(0), Lt(1)] | Word = "none"
+    select: Literal["accuracy", "mean_class_accuracy", "loss", "last"] = "accuracy"
+    checkpoint: Annotated[float, Ge(0)] = 120.0
+    device: Literal["auto", "cpu"] = "auto"
+    tensorboard: bool = True

@@ -1,0 +1,1 @@
+"""Pictures in, faces with expressions out: sources -> faces -> predictions -> sinks, and overlays to look at."""

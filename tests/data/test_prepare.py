@@ -1,0 +1,112 @@
+"""Preparing finds five points for rows without any, and loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.layouts import class_folders, save_face
+
+from openfer.data.manifest import Manifest, Origin, build_manifest, load_manifest, write_manifest
+from openfer.data.prepare import PrepareReport, prepare
+from openfer.data.scan import scan
+from openfer.labels import LABEL_SETS
+from openfer.records import Box, Face, as_points5
+from openfer.vision.detect import load_detector
+from openfer.vision.image import Picture
+
+POINTS = [(90.0, 90.0), (130.0, 90.0), (112.0, 112.0), (95.0, 135.0), (130.0, 135.0)]
+
+
+class Middle:
+    """Finds the same face in every frame, except in black ones."""
+
+    def find(self, picture: Picture, **_: float) -> list[Face]:
+        if not picture.any():
+            return []
+        box = Box(x=60, y=60, w=110, h=110)
+        return [Face(box=box, score=0.9, points5=as_points5(POINTS))]
+
+
+def mixed(root: Path) -> Manifest:
+    """One row of each kind, in the order given, detected, no_face, unreadable, missing, dropped."""
+    for name in ("a", "b", "d", "f"):
+        save_face(root / f"{name}.png", 1)
+    save_face(root / "c.png", 1).write_bytes((root / "a.png").read_bytes()[:60])
+    Image.new("L", (48, 48)).save(root / "black.png")
+    common = {"split": "train", "label": "anger", "status": "ok"}
+    paths = ["a.png", "b.png", "black.png", "c.png", "gone.png", "f.png"]
+    rows = [{"image": {"bytes": None, "path": path}, **common} for path in paths]
+    rows[0]["points5"] = POINTS
+    rows[5] |= {"label": None, "status": "no majority"}
+    return build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="test", notes=("first",)), root)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_kind_of_row(tmp_path: Path, workers: int) -> None:
+    manifest, out, steps = mixed(tmp_path), tmp_path / "elsewhere" / "m.parquet", []
+    report = prepare(manifest, Middle(), out, lambda done, total: steps.append((done, total)), workers=workers)
+    assert report == PrepareReport(rows=6, given=1, detected=2, no_face=1, unreadable=2)
+    prepared = load_manifest(out)
+    assert prepared.column("points5_status") == ["given", "detected", "no_face", "unreadable", "unreadable", "detected"]
+    statuses = prepared.column("status")
+    assert [statuses[row] for row in (0, 1, 2, 4, 5)] == ["ok", "ok", "ok", "missing", "no majority"]
+    assert statuses[3].startswith("unreadable: ")
+    assert prepared.points5(0) == as_points5(POINTS)
+    assert prepared.points5(2) is None
+    assert prepared.column("label") == manifest.column("label")
+    assert prepared.column("image")[1]["path"] == "../b.png"
+    np.testing.assert_array_equal(prepared.picture(1), manifest.picture(1))
+    assert prepared.origin.notes == ("first", "points5: 1 given, 2 detected, 1 no_face, 2 unreadable")
+    assert steps == [(6, 6)]
+
+
+def test_points_are_pixels_of_the_picture_and_the_box_is_the_frame(tmp_path: Path) -> None:
+    save_face(tmp_path / "a.png", 1, side=100)
+    image = {"bytes": None, "path": "a.png"}
+    rows = [{"image": image, "split": "train"}, {"image": image, "split": "train", "box": [50, 40, 20, 20]}]
+    rows.append({"image": image, "split": "train", "box": [50, 40, 0, 0]})
+    manifest = build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
+    prepare(manifest, Middle(), tmp_path / "m.parquet")
+    prepared = load_manifest(tmp_path / "m.parquet")
+    # The frame is searched at 224 px with a quarter of its side around it: its middle is the nose here.
+    whole, boxed = np.array(prepared.points5(0)), np.array(prepared.points5(1))
+    np.testing.assert_allclose(whole[2], (50, 50), atol=1e-4)
+    np.testing.assert_allclose(boxed[2], (60, 50), atol=1e-4)
+    np.testing.assert_allclose(whole[1, 0] - whole[0, 0], 40 * 150 / 224, rtol=1e-5)
+    np.testing.assert_allclose(boxed[1, 0] - boxed[0, 0], 40 * 30 / 224, rtol=1e-5)
+    assert prepared.column("points5_status")[2] == "no_face"
+
+
+def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "m.parquet"
+    first = prepare(mixed(tmp_path), Middle(), out)
+    before = load_manifest(out)
+    again = prepare(before, Middle(), out)
+    assert (again.given, again.detected, again.no_face) == (first.given, first.detected, first.no_face)
+    assert load_manifest(out).table.equals(before.table)
+
+
+def test_a_real_face(tmp_path: Path, astronaut: Path) -> None:
+    picture = {"bytes": astronaut.read_bytes(), "path": None}
+    row = {"image": picture, "split": "train", "label": "happiness", "box": [160, 50, 140, 160]}
+    manifest = build_manifest([row], LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
+    detector = load_detector("centerface", threads=1)
+    assert detector is not None
+    prepare(manifest, detector, tmp_path / "m.parquet")
+    points = np.array(load_manifest(tmp_path / "m.parquet").points5(0))
+    # Read off the picture by eye: eyes and mouth corners.
+    np.testing.assert_allclose(points[[0, 1, 3, 4]], [(204, 101), (247, 103), (204, 140), (243, 142)], atol=4)
+
+
+def test_rows_with_embedded_pictures_survive_the_round(tmp_path: Path) -> None:
+    class_folders(tmp_path / "set", {"happy": ["1.png"], "sad": ["2.png"]})
+    scan("folder", tmp_path / "set", tmp_path / "m.parquet")
+    manifest = load_manifest(tmp_path / "m.parquet")
+    images = [{"bytes": manifest.encoded(row), "path": None} for row in range(2)]
+    write_manifest(manifest.with_column("image", images), tmp_path / "e.parquet")
+    prepare(load_manifest(tmp_path / "e.parquet"), Middle(), tmp_path / "far" / "p.parquet")
+    prepared = load_manifest(tmp_path / "far" / "p.parquet")
+    assert [prepared.encoded(row) for row in range(2)] == [image["bytes"] for image in images]

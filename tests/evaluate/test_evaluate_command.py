@@ -1,0 +1,117 @@
+"""`openfer evaluate` from the outside."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openfer.cli.models import resolve_model
+from openfer.data.manifest import Origin, build_manifest, write_manifest
+from openfer.errors import ModelError
+from openfer.evaluate.predictions import read_predictions
+from openfer.evaluate.report.write import read_report
+from openfer.labels import LABEL_SETS, LabelSet
+
+OPENFER = [sys.executable, "-c", "from openfer.cli.main import run; run()"]
+
+
+def write_drawn(path: Path, labels: LabelSet, *, n: int = 24, broken: int = 0) -> Path:
+    """A manifest of n noise pictures, the first of them broken, in the test split."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(n):
+        stream = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(stream, "PNG")
+        content = stream.getvalue() if index >= broken else b"no picture"
+        label = labels.names[index % len(labels)]
+        rows.append({"image": {"bytes": content, "path": None}, "label": label, "split": "test"})
+    write_manifest(build_manifest(rows, labels, Origin(layout="drawn"), path.parent), path)
+    return path
+
+
+def openfer(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [*OPENFER, *map(str, arguments), "--threads", "1"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_model_is_judged(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"])
+    done = openfer("evaluate", bundle_folder, manifest, "--out", tmp_path / "out", "--detector", "none")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    names = ["confusion.png", "predictions.parquet", "report.html", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    report = read_report(tmp_path / "out" / "report.json")
+    accuracy = report.accuracy
+    assert f"{accuracy.value:.1%}" in done.stdout
+    assert f"[{accuracy.low:.1%}, {accuracy.high:.1%}]" in done.stdout
+    for text in ("mean-class accuracy", "24 of 24", "24 frame", str(tmp_path / "out" / "report.html")):
+        assert text in done.stdout
+    predictions = read_predictions(tmp_path / "out" / "predictions.parquet")
+    right = predictions.probabilities.argmax(axis=1) == predictions.truth
+    assert accuracy.value == pytest.approx(right.mean())
+    assert report.context.command.startswith("openfer ") or "evaluate" in report.context.command
+
+
+def test_json_and_the_status_of_unreadable_rows(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], broken=2)
+    done = openfer("evaluate", bundle_folder, manifest, "--split", "test", "--out", tmp_path / "out", "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["counts"]["unreadable"], report["counts"]["counted"]) == (2, 22)
+
+
+def test_other_classes_need_the_users_word(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["basic7"])
+    arguments = ["evaluate", bundle_folder, manifest, "--out", tmp_path / "out", "--detector", "none"]
+    refused = openfer(*arguments)
+    assert refused.returncode == 2
+    assert "only the model has contempt" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    done = openfer(*arguments, "--labels", "intersection")
+    assert done.returncode == 0, done.stderr
+    assert "left out: contempt (0 rows)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--split", "validation"], "split 'validation': no rows; this manifest has test"),
+        (["--labels", "intersect"], "did you mean 'intersection'"),
+        (["--detector", "centreface"], "did you mean 'centerface'"),
+        (["--out", "m.parquet"], "expected a folder"),
+    ],
+)
+def test_wrong_use_is_one_line(bundle_folder: Path, tmp_path: Path, change: list[str], message: str) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], n=8)
+    change = [str(manifest) if word == "m.parquet" else word for word in change]
+    done = openfer("evaluate", bundle_folder, manifest, "--out", tmp_path / "out", *change)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_is_a_bundle_or_a_run(bundle_folder: Path, tmp_path: Path) -> None:
+    assert resolve_model(str(bundle_folder)) == bundle_folder
+    with pytest.raises(ModelError, match="model 'defualt'"):
+        resolve_model("defualt")
+    (tmp_path / "recipe.yaml").write_text("method: {name: baseline}\n")
+    with pytest.raises(ModelError, match=r"a run without best.safetensors"):
+        resolve_model(str(tmp_path))
+
+
+def test_a_run_without_pytorch_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("recipe.yaml", "best.safetensors"):
+        (tmp_path / name).touch()
+    monkeypatch.setitem(sys.modules, "openfer.learn.export", None)  # importing it now fails
+    with pytest.raises(ModelError, match=r"pip install openfer\[train\]"):
+        resolve_model(str(tmp_path))
