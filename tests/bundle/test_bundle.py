@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from tests.bundles import make_bundle
 
 from openfer.bundle import load
 from openfer.bundle.card import read_card, write_card
 from openfer.bundle.load import bundle_path, load_bundle, normalise, softmax
 from openfer.errors import ModelError
 from openfer.files import sha256_of
-from tests.bundles import make_bundle
 
 
 def faces(count: int, size: int = 48) -> np.ndarray:
@@ -50,8 +50,7 @@ def test_the_card_survives_writing_and_reading(bundle_folder: Path, tmp_path: Pa
 def test_probabilities_are_the_calibrated_softmax_of_the_network(bundle_folder: Path) -> None:
     bundle, pictures = load_bundle(bundle_folder, threads=1), faces(5)
     weights = {
-        part.name: numpy_helper.to_array(part)
-        for part in onnx.load(bundle_folder / "model.onnx").graph.initializer
+        part.name: numpy_helper.to_array(part) for part in onnx.load(bundle_folder / "model.onnx").graph.initializer
     }
     image = (pictures / 255.0 - 0.5) / 0.5
     pooled = image.reshape(5, 8, 6, 8, 6, 3).mean(axis=(2, 4)).transpose(0, 3, 1, 2).reshape(5, -1)

@@ -95,6 +95,7 @@ def test_new_votes_are_joined_with_fer2013_by_row(tmp_path: Path) -> None:
     assert labels_of(scan, "train") == [None, *MAJORITY, "neutral"]
     assert labels_of(scan, "validation") == ["happiness"]
     assert scan.rows[0]["status"] == "no file name"
+    assert scan.official == {"train": 28_709, "validation": 3_589, "test": 3_589}  # a line a row of fer2013.csv
     for row in (0, 2, 11):  # the number in the name of row 2 is 1
         with Image.open(io.BytesIO(scan.rows[row]["image"]["bytes"])) as image:
             np.testing.assert_array_equal(np.asarray(image), drawn_face(row))

@@ -84,6 +84,14 @@ def test_ties_are_taken_whole_and_unknown_ends_the_walk() -> None:
     np.testing.assert_allclose(distribution[4, 0], 1)
 
 
+def test_three_tenths_are_enough_for_multi_target() -> None:
+    distribution, _ = apply_rule(
+        np.array([(4, 3, 3, 0, 0, 0, 0, 0, 0, 0), (5, 2, 0, 0, 0, 0, 0, 0, 3, 0)]), "multi_target"
+    )
+    np.testing.assert_allclose(distribution[0, :3], (0.4, 0.3, 0.3), atol=1e-6)
+    np.testing.assert_allclose(distribution[1], (1, 0, 0, 0, 0, 0, 0, 0))
+
+
 def slow_crossentropy(row: list[int]) -> list[float]:
     """The walk as the original code does it, one row and one column at a time."""
     votes = [count if count > 1 else 0 for count in row]

@@ -69,6 +69,15 @@ def test_json_and_the_status_of_unreadable_rows(bundle_folder: Path, tmp_path: P
     assert (report["counts"]["unreadable"], report["counts"]["counted"]) == (2, 22)
 
 
+def test_where_no_row_can_be_read_the_predictions_say_why(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], n=8, broken=8)
+    done = openfer("evaluate", bundle_folder, manifest, "--out", tmp_path / "out", "--detector", "none")
+    assert done.returncode == 2
+    assert "no row has both a truth and an answer; the first one's reason: unreadable: " in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.parquet"]
+    assert len(read_predictions(tmp_path / "out" / "predictions.parquet")) == 8
+
+
 def test_other_classes_need_the_users_word(bundle_folder: Path, tmp_path: Path) -> None:
     manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["basic7"])
     arguments = ["evaluate", bundle_folder, manifest, "--out", tmp_path / "out", "--detector", "none"]

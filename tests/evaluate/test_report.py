@@ -67,6 +67,12 @@ def test_every_row_is_accounted_for(report: EvaluationReport) -> None:
     assert [(failure.row, failure.name) for failure in report.failures] == [(7, "7.png")]
 
 
+def test_a_missing_picture_is_an_unreadable_row() -> None:
+    report = evaluate_predictions(judged("cx", "c-", {"status": ["ok", "missing"]}))
+    assert (report.counts.unreadable, report.counts.excluded) == (1, 0)
+    assert [(failure.row, failure.status) for failure in report.failures] == [(1, "missing")]
+
+
 def test_what_a_reader_must_know_is_said(report: EvaluationReport) -> None:
     text = "\n".join(report.warnings)
     assert "1 of 10 rows could not be read" in text

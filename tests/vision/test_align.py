@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -40,7 +40,7 @@ def placed(template: str, side: float, angle: float, x: float, y: float) -> np.n
     return np.stack([z.real + x, z.imag + y], axis=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     template=st.sampled_from(sorted(TEMPLATES)),
     side=st.floats(40, 420),
@@ -52,7 +52,9 @@ def test_points_land_on_the_template_within_a_quarter_of_a_pixel(
     template: str, side: float, angle: float, x: float, y: float
 ) -> None:
     points = placed(template, side, angle, x, y)
-    inside = ((points > 12) & (points < (388, 288))).all(axis=1)
+    reach = 9.0 * side / SIZE  # a dot that the picture's border cuts has its centre of mass elsewhere
+    inside = ((points > reach) & (points < np.array((400, 300)) - reach)).all(axis=1)
+    assume(inside.any())
     picture = dots(points, 300, 400, sigma=2.5 * side / SIZE)
     result = align(picture, as_points5(points), template, SIZE)
     assert result.shape == (SIZE, SIZE, 3)
@@ -96,7 +98,7 @@ def test_flipping_picture_and_points_flips_the_result(astronaut) -> None:
     assert np.abs(one[:, :95].astype(int) - other[:, :95].astype(int)).mean() > 5
 
 
-@pytest.mark.parametrize("side", [192, 250, 400, 960])
+@pytest.mark.parametrize("side", [170, 180, 192, 250, 400, 960])
 def test_a_fine_checkerboard_shrinks_to_flat_grey(side: int) -> None:
     y, x = np.mgrid[:1000, :1000]
     picture = np.repeat((255 * ((x + y) % 2)).astype(np.uint8)[..., None], 3, axis=2)
@@ -112,9 +114,10 @@ def test_shrinking_keeps_brightness(astronaut) -> None:
 
 def test_a_face_at_the_border_repeats_the_border() -> None:
     picture = np.zeros((60, 80, 3), dtype=np.uint8)
-    picture[:, :10] = (200, 30, 60)
+    picture[:, 0] = (200, 30, 60)
     result = frame(picture, Box(x=-40, y=10, w=48, h=40), 0.0, 48)
-    assert (result[:, :46] == (200, 30, 60)).all()
+    assert (result[:, :41] == (200, 30, 60)).all()
+    assert (result[:, 41:] == 0).all()
     points = placed("fer2013", 60, 0.0, -5, 30)
     assert (align(picture, as_points5(points), "fer2013", 48)[:, :20] == (200, 30, 60)).all()
 

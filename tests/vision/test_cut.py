@@ -40,7 +40,7 @@ def test_the_same_face_is_found_through_a_box_and_through_a_crop(
     assert boxed is not None
     assert cropped is not None
     np.testing.assert_allclose(boxed.points5, whole.points5, atol=6.0)
-    np.testing.assert_allclose(np.array(cropped.points5) + (150, 30), whole.points5, atol=6.0)
+    np.testing.assert_allclose(np.add(cropped.points5, (150, 30)), whole.points5, atol=6.0)
     for found, shift in ((boxed, (0, 0)), (cropped, (150, 30))):
         corner = (found.box.x + shift[0], found.box.y + shift[1])
         np.testing.assert_allclose(corner, (whole.box.x, whole.box.y), atol=6.0)

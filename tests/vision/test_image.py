@@ -51,9 +51,9 @@ def test_palette_with_and_without_transparency() -> None:
 
 
 def test_sixteen_bit_grey_uses_the_whole_range() -> None:
-    image = Image.fromarray(np.array([[0, 32896, 65535]], dtype=np.uint16))
-    assert read_image(encoded(image))[0, :, 0].tolist() == [0, 128, 255]
-    assert read_image(encoded(image, "TIFF"))[0, :, 2].tolist() == [0, 128, 255]
+    image = Image.fromarray(np.array([[0, 32896, 51400, 65535]], dtype=np.uint16))
+    assert read_image(encoded(image))[0, :, 0].tolist() == [0, 128, 200, 255]
+    assert read_image(encoded(image, "TIFF"))[0, :, 2].tolist() == [0, 128, 200, 255]
 
 
 def test_grey_becomes_three_equal_channels() -> None:
@@ -105,9 +105,9 @@ def test_damaged_files_give_a_reason_in_one_line(tmp_path: Path) -> None:
 
 
 def test_missing_files_folders_and_impossible_names(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="^no such file$"):
+    with pytest.raises(DataError, match=r"^no such file$"):
         read_image(tmp_path / "none.jpg")
-    with pytest.raises(DataError, match="directory|denied|Permission"):
+    with pytest.raises(DataError, match=r"directory|denied|Permission"):
         read_image(tmp_path)
     with pytest.raises(DataError):
         read_image("a\0b.jpg")

@@ -190,7 +190,7 @@ def _skipped(counts: Mapping[str, int]) -> list[str]:
 def _show_scan(report: ScanReport, out: Path) -> None:
     from openfer.cli.common import console
 
-    _say([f"{report.layout}: {report.rows:,} rows, labels {report.label_set} ({report.rule})"])
+    _say([f"{report.layout}: {report.rows:,} rows, labels of {report.label_set}, rule: {report.rule}"])
     console().print(_class_table(report.counts))
     _say(_skipped(report.skipped))
     _say([f"missing: {name}" for name in report.missing], EXAMPLES)

@@ -60,8 +60,9 @@ def evaluate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             command=command_line(),
         )
-    report = evaluate_predictions(predictions)
+    # First of all: where no row can be judged, this file says why.
     write_predictions(predictions, out / PREDICTIONS)
+    report = evaluate_predictions(predictions)
     write_report(report, out)
     if json:
         print_json(report.to_dict())

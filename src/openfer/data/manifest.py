@@ -134,7 +134,8 @@ class Manifest:
         if image["bytes"] is not None:
             return bytes(image["bytes"])
         try:
-            return (self.root / image["path"]).read_bytes()
+            content: bytes = (self.root / image["path"]).read_bytes()
+            return content
         except OSError as error:
             raise DataError(f"{self.root / image['path']}: {error.strerror or error}") from error
 

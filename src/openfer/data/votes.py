@@ -130,7 +130,7 @@ def _crossentropy(votes: Counts, total: Counts) -> tuple[Mask, Mask]:
         # Enough is asked before a new count only: a tie is taken whole.
         walking &= (count == previous) | ((4 * taken < 3 * total) & (number < MAX_KEPT))
         emotion = column < EMOTIONS
-        keep = walking & (emotion | (taken == 0))
+        keep = walking & emotion
         kept[rows, column] = keep
         taken += np.where(keep, count, 0)
         number += keep

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openfer import __version__
 from openfer.bundle.load import BATCH, GRAPH, Bundle
 from openfer.data.manifest import Manifest
+from openfer.data.pictures import Progress, decode
 from openfer.errors import ConfigError, DataError, did_you_mean
 from openfer.evaluate.predictions import Context, Predictions, build_predictions
 from openfer.labels import LabelSet
@@ -27,9 +28,6 @@ LabelRule = Literal["same", "intersection"]
 LABEL_RULES: tuple[LabelRule, ...] = ("same", "intersection")
 LEFT_OUT = "left_out"
 """Status of a row whose true class the model does not know."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of rows done and the number of rows."""
 
 
 def score_manifest(
@@ -169,16 +167,14 @@ def _cut_rows(
 
 
 def _cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detector | None) -> Cut | str:
+    picture, status = decode(manifest, row)
+    if picture is None:
+        return status
     try:
-        return cut_face(
-            manifest.picture(row),
-            alignment,
-            points5=manifest.points5(row),
-            box=manifest.box(row),
-            detector=detector,
-        )
+        points5, box = manifest.points5(row), manifest.box(row)
+        return cut_face(picture, alignment, points5=points5, box=box, detector=detector)
     except (DataError, ValueError, TypeError, IndexError, OverflowError) as error:
-        # Beside pictures that cannot be decoded: a manifest may hold points or boxes of any shape, and NaN.
+        # A manifest may hold points or boxes of any shape, and NaN.
         return f"{UNREADABLE}: {error}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from openfer.errors import ModelError
@@ -83,4 +83,4 @@ def save_weights(network: nn.Module, path: Path) -> None:
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     with replacing(path) as beside:
-        save_file(tensors, beside)
+        beside.write_bytes(save(tensors))

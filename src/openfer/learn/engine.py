@@ -113,7 +113,7 @@ def build_network(recipe: Recipe, method: Method, data: TrainingData, *, fresh: 
     network = method.network(Task(labels=data.labels, backbone=backbone, class_counts=counts))
     if fresh:
         load_initial(network, recipe.backbone)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(memory_format=torch.channels_last)
 
 
 def make_batches(recipe: Recipe, method: Method, data: TrainingData, device: torch.device) -> BatchMaker:
@@ -188,7 +188,7 @@ def make_ema(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
     """The moving average of weights and BatchNorm statistics, where the recipe wants one."""
     if recipe.run.ema == "none":
         return None
-    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.run.ema), use_buffers=True)
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.run.ema), use_buffers=True)  # type: ignore[no-untyped-call]
 
 
 @dataclass

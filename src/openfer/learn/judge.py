@@ -58,7 +58,7 @@ def answers(network: nn.Module, maker: BatchMaker, chosen: NDArray[np.int64], ra
 
 
 def scores(held: Held) -> dict[str, float]:
-    """Accuracy, mean-class accuracy and loss (cross-entropy with the targets); the truth is a target's largest column."""
+    """Accuracy, mean-class accuracy and cross-entropy with the targets; the truth is a target's largest column."""
     logits, targets = held.logits, held.targets
     counts = confusion(targets.argmax(1), logits.argmax(1), logits.shape[1])
     log_p = torch.log_softmax(torch.from_numpy(logits).double(), 1).numpy()

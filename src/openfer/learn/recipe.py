@@ -35,9 +35,9 @@ class Recipe:
     method: MethodChoice
     backbone: BackboneOptions
     data: DataOptions
-    augment: AugmentOptions = AugmentOptions()
-    optim: OptimOptions = OptimOptions()
-    run: RunOptions = RunOptions()
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    optim: OptimOptions = field(default_factory=OptimOptions)
+    run: RunOptions = field(default_factory=RunOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values in the shape of a recipe file; `parse_recipe` gives an equal recipe back."""

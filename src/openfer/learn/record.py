@@ -100,7 +100,7 @@ def _board(out: Path) -> Any:
     if out not in _BOARDS:
         from torch.utils.tensorboard import SummaryWriter
 
-        _BOARDS[out] = SummaryWriter(str(out / "tensorboard"))  # type: ignore[no-untyped-call]
+        _BOARDS[out] = SummaryWriter(str(out / "tensorboard"))
     return _BOARDS[out]
 
 

@@ -53,7 +53,7 @@ def find_pictures(sources: Sequence[str | Path], *, leave_out: Path | None = Non
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """A sort key by which numbers inside names count as numbers and case does not matter."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts if part], name
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
 
 
 def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:
@@ -80,14 +80,15 @@ def _listing(folder: Path) -> tuple[Sequence[Source], list[Path]]:
     """Pictures and folders directly inside a folder, hidden ones left out, each in natural order."""
     with os.scandir(folder) as listing:
         entries = sorted((e for e in listing if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
+    # `os.path` answers False where `entry.is_file` raises (a link to itself). A broken link is still a row; a pipe
+    # or a device is no picture, and reading it could wait for ever.
     pictures = [
         folder / entry.name
         for entry in entries
-        # A broken link is still a row; a pipe or a device is no picture, and reading it could wait for ever.
         if Path(entry.name).suffix.lower() in SUFFIXES
-        and (entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)))  # noqa: PTH110
+        and (os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path)))  # noqa: PTH110, PTH113
     ]
-    return pictures, [folder / entry.name for entry in entries if entry.is_dir()]
+    return pictures, [folder / entry.name for entry in entries if os.path.isdir(entry.path)]  # noqa: PTH112
 
 
 def _matches(pattern: str, leave_out: Path | None) -> Iterator[Source]:

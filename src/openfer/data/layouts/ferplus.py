@@ -29,6 +29,7 @@ from openfer.records import OK
 
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 OFFICIAL = {"train": 28_558, "validation": 3_579, "test": 3_573}
+"""Lines of the label.csv files; fer2013new.csv has a line for every row of fer2013.csv."""
 VARIANTS = ("label", "new")
 NO_NAME = "no file name"
 REPEATED = "file name occurs twice"
@@ -67,11 +68,11 @@ def read(root: Path, options: ScanOptions) -> Scan:
             raise DataError(f"{root}: no label.csv in {', '.join(FOLDERS.values())}; {TREE}")
         votes = [vote for split, path in release.lists.items() for vote in _read_label(path, split, notes)]
         notes.append("votes read from label.csv")
-        rows = _from_folders(root, release.folders, votes, notes)
+        rows, official = _from_folders(root, release.folders, votes, notes), OFFICIAL
     else:
         if release.new is None:
             raise DataError(f"{root}: no FER+ votes here; {TREE}")
-        votes = _read_new(release.new, notes)
+        votes, official = _read_new(release.new, notes), fer2013.OFFICIAL
         notes.append(f"votes read from {release.new.name}")
         if release.table is not None:
             rows = _from_table(release.table, votes, notes)
@@ -79,7 +80,7 @@ def read(root: Path, options: ScanOptions) -> Scan:
             rows = _from_folders(root, release.folders, votes, notes)
     _note_repeats(votes, notes)
     rows = _with_votes(rows, votes, rule)
-    return Scan(rows=rows, labels=LABELS, rule=describe_rule(rule), notes=notes, official=OFFICIAL)
+    return Scan(rows=rows, labels=LABELS, rule=describe_rule(rule), notes=notes, official=official)
 
 
 @dataclass(frozen=True, slots=True)

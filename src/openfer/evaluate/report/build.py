@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from openfer.data.pictures import MISSING
 from openfer.errors import DataError
 from openfer.evaluate import metrics
 from openfer.evaluate.calibration import reliability
@@ -42,7 +43,8 @@ def evaluate_predictions(
     context = predictions.context if context is None else context
     counted = np.flatnonzero(predictions.counted)
     if not len(counted):
-        raise DataError("predictions: no row has both a truth and an answer; there is nothing to judge")
+        reason = next((status for status in predictions.column("status") if status not in (OK, None)), "no truth")
+        raise DataError(f"predictions: no row has both a truth and an answer; the first one's reason: {reason}")
     truth, probabilities = predictions.truth[counted], predictions.probabilities[counted]
     predicted = probabilities.argmax(axis=1)
     k = len(predictions.labels)
@@ -85,8 +87,7 @@ def _clusters(predictions: Predictions, counted: NDArray[np.int64]) -> tuple[str
 
 
 def _row_counts(predictions: Predictions) -> RowCounts:
-    # `unreadable: why` and `left_out: name` are counted by their first word.
-    kinds = Counter((status or OK).split(":")[0] for status in predictions.column("status"))
+    kinds = Counter(_kinds(predictions))
     counted = int(predictions.counted.sum())
     return RowCounts(
         rows=len(predictions),
@@ -96,6 +97,12 @@ def _row_counts(predictions: Predictions) -> RowCounts:
         excluded=len(predictions) - kinds[UNREADABLE] - kinds[LEFT_OUT] - kinds[OK],
         unlabelled=kinds[OK] - counted,
     )
+
+
+def _kinds(predictions: Predictions) -> list[str]:
+    """The first word of every row's status: `unreadable: why` is `unreadable`, and so is a missing file."""
+    words = [(status or OK).split(":")[0] for status in predictions.column("status")]
+    return [UNREADABLE if word == MISSING else word for word in words]
 
 
 def _ways(predictions: Predictions, counted: NDArray[np.int64]) -> dict[str, int]:
@@ -116,7 +123,7 @@ def _class_table(names: tuple[str, ...], matrix: NDArray[np.int64]) -> tuple[Cla
 
 def _failures(predictions: Predictions) -> tuple[Failure, ...]:
     statuses, names, rows = (predictions.column(name) for name in ("status", "name", "row"))
-    places = [place for place, status in enumerate(statuses) if (status or OK).split(":")[0] == UNREADABLE]
+    places = [place for place, kind in enumerate(_kinds(predictions)) if kind == UNREADABLE]
     return tuple(
         Failure(row=rows[place], name=names[place] or "", status=statuses[place]) for place in places[:MAX_FAILURES]
     )

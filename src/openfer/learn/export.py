@@ -1,0 +1,280 @@
+"""A run becomes a bundle: graph, card and weights, with the graph's answers checked against PyTorch's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import warnings
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from openfer import __version__
+from openfer.bundle.card import (
+    FORMAT,
+    Card,
+    InputCard,
+    LicenceCard,
+    MethodCard,
+    MetricCard,
+    TrainingCard,
+    write_card,
+)
+from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, load_bundle, normalise
+from openfer.errors import ModelError
+from openfer.evaluate.intervals import bootstrap
+from openfer.evaluate.metrics import accuracy, mean_class_accuracy
+from openfer.files import sha256_of
+from openfer.labels import LabelSet
+from openfer.learn.backbones import normalisation
+from openfer.learn.calibrate import fit_temperature
+from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
+from openfer.learn.half import halve_initialisers
+from openfer.learn.judge import Held
+from openfer.learn.method import Method, Output, Task, build_method
+from openfer.learn.pictures import alignment_of
+from openfer.learn.recipe import Recipe, load_recipe
+from openfer.learn.record import RUN
+from openfer.vision.align import Alignment, align, colour_of
+from openfer.vision.detect import load_detector
+from openfer.vision.image import Picture, read_image
+
+OPSET = 18
+PARITY = 1e-3
+"""Largest difference between the probabilities of PyTorch and of ONNX Runtime."""
+BATCHES = (1, 3, 16)
+EXPORTED: tuple[Literal["logits", "embedding"], ...] = ("logits", "embedding")
+
+
+def export(run: Path, out: Path, *, name: str | None = None) -> Bundle:
+    """Write a run's best weights as a bundle.
+
+    Args:
+        run: a folder that `openfer train` made.
+        out: the bundle's folder; an older bundle there is replaced.
+        name: the model's name; default the folder's.
+
+    Returns:
+        the bundle, opened and checked.
+
+    Raises:
+        ModelError: not a run, or the graph's answers differ from PyTorch's.
+    """
+    recipe, facts = read_run(run)
+    method = build_method(recipe.method)
+    labels = LabelSet(facts["label_set"], tuple(facts["labels"]))
+    network = load_network(run, recipe, method, labels)
+    exported = method.export_network(network).eval()
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / CARD).is_file())):
+        raise ModelError(f"{out}: is there already and is not a bundle; choose another folder")
+    beside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        (beside / WEIGHTS).write_bytes(save(half_weights(network)))
+        full = to_onnx(exported, recipe.backbone.size)
+        # Half as large where that keeps the answers, else as exact as it gets.
+        for last, graph in enumerate((halve_initialisers(full), full)):
+            (beside / GRAPH).write_bytes(graph.SerializeToString())
+            graphs = {file: sha256_of(beside / file) for file in (GRAPH, WEIGHTS)}
+            write_card(make_card(run, recipe, facts, method, labels, graphs, name or out.name), beside / CARD)
+            difference = parity(exported, load_bundle(beside.absolute()))
+            if difference <= PARITY:
+                break
+            if last:
+                raise ModelError(
+                    f"{run}: ONNX Runtime's probabilities differ from PyTorch's by {difference:.2g} on real faces "
+                    f"(limit {PARITY}); this network cannot be exported"
+                )
+        shutil.rmtree(out, ignore_errors=True)
+        beside.rename(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return load_bundle(out.absolute())
+
+
+def bundle_of_run(run: Path) -> Path:
+    """The bundle of a run, in `RUN/bundle`: made when it is not there or older than the run's best weights."""
+    out = run / "bundle"
+    read_run(run)
+    if not (out / CARD).is_file() or (out / CARD).stat().st_mtime < (run / BEST).stat().st_mtime:
+        export(run, out, name=run.absolute().name)
+    return out
+
+
+def read_run(run: Path) -> tuple[Recipe, dict[str, Any]]:
+    """A run's recipe and facts. Raises `ModelError` where the folder is not a run with at least one epoch."""
+    for file in (RECIPE, RUN, BEST):
+        if not (run / file).is_file():
+            raise ModelError(f"{run}: no {file}; expected a folder of `openfer train` with at least one finished epoch")
+    return load_recipe(run / RECIPE), json.loads((run / RUN).read_text(encoding="utf-8"))
+
+
+def load_network(run: Path, recipe: Recipe, method: Method, labels: LabelSet) -> nn.Module:
+    """The method's network with a run's best weights, in evaluation mode, on the CPU."""
+    backbone = replace(recipe.backbone, init="none")
+    counts = np.ones(len(labels), dtype=np.int64)  # only losses read them
+    network = method.network(Task(labels=labels, backbone=backbone, class_counts=counts))
+    network.load_state_dict(load_file(run / BEST))
+    return network.eval()
+
+
+class _Named(nn.Module):
+    """The outputs that a bundle offers, as a tuple."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        output: Output = self.network(image=image)
+        return tuple(value for value in (output.logits, output.embedding) if value is not None)
+
+
+def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
+    """The network as an ONNX graph with a free batch size."""
+    wrapped = _Named(network).eval()
+    image = torch.zeros(2, 3, size, size)
+    outputs = EXPORTED[: len(wrapped(image))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            wrapped,
+            (image,),
+            input_names=["image"],
+            output_names=list(outputs),
+            dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]  # traces of this machine's source files
+    return model
+
+
+def half_weights(network: nn.Module) -> dict[str, Tensor]:
+    """The network's tensors, large ones (two axes or more) as float16."""
+    return {
+        name: (value.half() if value.is_floating_point() and value.ndim >= 2 else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+
+
+def parity(network: nn.Module, bundle: Bundle) -> float:
+    """The largest difference between PyTorch and ONNX Runtime on real faces, over several batch sizes.
+
+    Compared are probabilities, and embeddings as a share of their largest number.
+    """
+    faces = real_faces(bundle.card.input.alignment())
+    with torch.no_grad():
+        wanted = _Named(network)(torch.from_numpy(normalise(faces, bundle.card)))
+    worst = 0.0
+    for batch in BATCHES:
+        got = [torch.from_numpy(values) for values in bundle.run(faces, outputs=bundle.card.outputs, batch=batch)]
+        worst = max(worst, float((torch.softmax(wanted[0], 1) - torch.softmax(got[0], 1)).abs().max()))
+        for ours, theirs in zip(wanted[1:], got[1:], strict=True):
+            worst = max(worst, float((ours - theirs).abs().max() / ours.abs().max().clamp(min=1e-6)))
+    return worst
+
+
+def real_faces(alignment: Alignment) -> Picture:
+    """Faces of two public-domain portraits, upright, mirrored, darker and smaller: uint8 [16, S, S, 3]."""
+    detector = load_detector("centerface")
+    assert detector is not None
+    faces: list[NDArray[np.uint8]] = []
+    for package, path in (("skimage", "data/astronaut.png"), ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.origin is not None
+        picture = read_image(Path(spec.origin).parent / path)
+        for variant in (picture, picture[:, ::-1], picture // 2, picture[::2, ::2]):
+            points5 = detector.find(np.ascontiguousarray(variant))[0].points5
+            assert points5 is not None
+            for size in (alignment.size, alignment.size // 2):
+                face = align(np.ascontiguousarray(variant), points5, alignment.template, alignment.size, detail=size)
+                faces.append(colour_of(face, alignment.colour))
+    return np.stack(faces)
+
+
+def make_card(
+    run: Path,
+    recipe: Recipe,
+    facts: dict[str, Any],
+    method: Method,
+    labels: LabelSet,
+    graphs: dict[str, str],
+    name: str,
+) -> Card:
+    """The card of a run's bundle; temperature and metrics from the answers to its holdout."""
+    held = Held.read(run / HOLDOUT) if (run / HOLDOUT).is_file() else None
+    mean, std = normalisation(recipe.backbone.name)
+    alignment = alignment_of(recipe.data, recipe.backbone.size)
+    data = facts["data"]
+    chosen = f"best {recipe.run.select} on a holdout of {data['holdout']} training rows"
+    return Card(
+        format=FORMAT,
+        name=name,
+        labels=labels.names,
+        label_set=labels.name,
+        graphs=graphs,
+        inputs=("image",),
+        outputs=EXPORTED,
+        input=InputCard(**asdict(alignment), mean=mean, std=std),
+        temperature=fit_temperature(held.logits, held.targets.argmax(1)) if held is not None else 1.0,
+        method=MethodCard(
+            name=recipe.method.name,
+            options=asdict(method.options),
+            fidelity=recipe.method.fidelity,
+            backbone=asdict(recipe.backbone),
+        ),
+        training=TrainingCard(
+            manifest=data["manifest"],
+            layout=data["layout"],
+            rule=data["rule"],
+            rows=data["rows"],
+            holdout=data["holdout"],
+            selection="last epoch" if not data["holdout"] or recipe.run.select == "last" else chosen,
+        ),
+        metrics=holdout_metrics(held, len(labels)) if held is not None else (),
+        intended_use="Research on facial expressions, and products whose users know and agree. The label is how people "
+        "would name the expression in a picture, not what a person feels.",
+        limits="No use for decisions about people. Less accurate on rare classes, profiles, covered, very small, very "
+        "old and very young faces, and on people unlike those of the training pictures.",
+        licences=LicenceCard(
+            code="Apache-2.0", weights="Apache-2.0, within the terms of the training data", data=f"see {data['layout']}"
+        ),
+        versions={"openfer": __version__, "torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
+        | {"timm": version("timm")},
+    )
+
+
+def holdout_metrics(held: Held, classes: int) -> tuple[MetricCard, ...]:
+    """Accuracy and mean-class accuracy on the holdout with their intervals. Optimistic: it also chose the epoch."""
+    truth, answer = held.targets.argmax(1), held.logits.argmax(1)
+    statistics = {"accuracy": accuracy, "mean_class_accuracy": mean_class_accuracy}
+    intervals = bootstrap(truth, answer, classes, statistics, np.random.default_rng(0))
+    return tuple(
+        MetricCard(
+            name=name,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            rows=len(truth),
+            protocol="holdout of the training rows, which also chose the epoch; truth is the largest vote",
+        )
+        for name, interval in intervals.items()
+    )
