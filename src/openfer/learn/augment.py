@@ -134,12 +134,9 @@ def erase(x: Tensor, u: Tensor, probability: float) -> Tensor:
     return torch.where(chosen, u[:, 5].view(-1, 1, 1, 1), x)
 
 
-def mixup(images: Tensor, target: Tensor, weight: float, order: Tensor) -> tuple[Tensor, Tensor]:
-    """Mix every picture and its target with a partner of the batch.
-
-    Args:
-        images: [B, 3, S, S]; target: [B, K]; weight: of the picture itself, 0 to 1; order: [B] the partners.
+def mixup(values: Tensor, partners: Tensor, weight: float) -> Tensor:
+    """Mix pictures (or targets) with those of their partners: weight x values + (1 - weight) x partners, any shape.
 
     Source: Zhang et al., mixup, ICLR 2018.
     """
-    return weight * images + (1 - weight) * images[order], weight * target + (1 - weight) * target[order]
+    return weight * values + (1 - weight) * partners

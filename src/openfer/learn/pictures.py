@@ -28,6 +28,9 @@ from openfer.vision.align import Alignment
 from openfer.vision.cut import cut_face
 from openfer.vision.detect import Detector, load_detector
 
+MIXUP = 99
+"""Part of the key of mixup's random numbers, apart from those of the views."""
+
 Advance = Callable[[int, int], None]
 """Told how many of how many pictures are cut."""
 
@@ -218,19 +221,27 @@ class BatchMaker:
             key: what the random changes depend on: stage, epoch, step.
             part: what of `chosen` this process computes; the random changes are the same however it is cut.
         """
-        batch = self.plain(chosen[part])
-        pixels = batch["image"]
-        for view, name in enumerate(name for name in ("image", "image2") if name in self.inputs):
-            u = uniforms((self.seed, *key, view), chosen[part], COUNT)
-            batch[name] = augment(pixels, torch.from_numpy(u).to(self.device), self.augment)
+        batch = self._changed(chosen[part], key)
         if self.augment.mixup > 0:
-            rng = np.random.default_rng(number((self.seed, *key, 99)))
+            # Partners come from the whole step, so that they are the same however many processes share it.
+            rng = np.random.default_rng(number((self.seed, *key, MIXUP)))
             weight = float(rng.beta(self.augment.mixup, self.augment.mixup))
-            order = torch.from_numpy(rng.permutation(len(batch["row"]))).to(self.device)
-            plain = batch["target"]
-            for name in (name for name in ("image", "image2") if name in self.inputs):
-                batch[name], batch["target"] = mixup(batch[name], plain, weight, order)
+            partner = self._changed(rng.permutation(chosen)[part], key)
+            for name in (*self._views, "target"):
+                batch[name] = mixup(batch[name], partner[name], weight)
         return self._normalised(batch)
+
+    @property
+    def _views(self) -> tuple[str, ...]:
+        return tuple(name for name in ("image", "image2") if name in self.inputs)
+
+    def _changed(self, chosen: NDArray[np.int64], key: tuple[int, ...]) -> dict[str, Tensor]:
+        batch = self.plain(chosen)
+        pixels = batch["image"]
+        for view, name in enumerate(self._views):
+            u = uniforms((self.seed, *key, view), chosen, COUNT)
+            batch[name] = augment(pixels, torch.from_numpy(u).to(self.device), self.augment)
+        return batch
 
     def judge(self, chosen: NDArray[np.int64], size: int) -> Iterator[dict[str, Tensor]]:
         """Batches of these samples in order, without random changes."""

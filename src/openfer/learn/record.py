@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openfer import __version__
-from openfer.errors import ConfigError
+from openfer.errors import ConfigError, DataError
 from openfer.files import write_text
 from openfer.learn.checkpoint import BEST, CHECKPOINT, HOLDOUT, LAST, RECIPE, Progress
 from openfer.learn.pictures import TrainingData
@@ -75,6 +75,21 @@ def open_log(out: Path, recipe: Recipe, data: TrainingData) -> None:
         "seed": recipe.run.seed,
     }
     write_text(out / RUN, json.dumps(facts, indent=2) + "\n")
+
+
+def check_same_data(out: Path, data: TrainingData) -> None:
+    """Refuse to go on with other data than the run began with.
+
+    Raises:
+        DataError: the manifest, its labels or the rows used have changed since.
+    """
+    path = out / RUN
+    before = json.loads(path.read_text(encoding="utf-8"))["data"] if path.is_file() else data.facts
+    changed = [name for name in data.facts if before.get(name) != data.facts[name]]
+    if changed:
+        raise DataError(
+            f"{path}: the data are not those the run began with ({changed[0]} differs); choose another --out"
+        )
 
 
 def write_log(out: Path, rows: list[dict[str, Any]], tensorboard: bool) -> None:

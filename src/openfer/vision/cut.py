@@ -15,10 +15,9 @@ from openfer.vision.image import Picture
 Way = Literal["points", "detected", "frame"]
 WAYS: tuple[Way, ...] = ("points", "detected", "frame")
 
-FRAME_SIDE = 224
-"""A given frame is searched for its face at about this size, whatever its own."""
-FRAME_BORDER = 0.25
-"""Repeated border around a given frame, as a share of its side: a detector wants some space around a face."""
+FRAME_SIDE = 192
+"""A given frame is searched for its face at this size, whatever its own. Of 300 FER+ frames, 48 px and tight, 295 are
+found; a repeated border around them finds fewer (288 with 5 % on each side, 266 with 25 %)."""
 FRAME_THRESHOLD = 0.3
 """In a frame that is known to hold a face the detector may be less strict than in a photo."""
 
@@ -74,7 +73,6 @@ def cut_face(
 def find_in_frame(picture: Picture, detector: Detector, *, box: Box | None = None) -> Face | None:
     """The face of a given frame, its points and box in pixels of `picture`; None where the detector sees none.
 
-    The frame gets a repeated border and a fixed size, so that tight 48 px crops are found as well as wide ones.
     Faces that do not cover the frame's centre, or whose eyes are nearer than a tenth of the frame, are not its face.
     """
     height, width = picture.shape[:2]
@@ -82,9 +80,8 @@ def find_in_frame(picture: Picture, detector: Detector, *, box: Box | None = Non
     side = max(given.w, given.h)
     if side <= 0:
         return None
-    # `frame` cuts, repeats the border and anti-aliases in one go.
-    square = frame(picture, given, FRAME_BORDER, FRAME_SIDE)
-    scale = side * (1 + 2 * FRAME_BORDER) / FRAME_SIDE
+    square = frame(picture, given, 0.0, FRAME_SIDE)
+    scale = side / FRAME_SIDE
     shift_x = given.x + given.w / 2 - scale * FRAME_SIDE / 2
     shift_y = given.y + given.h / 2 - scale * FRAME_SIDE / 2
     middle = FRAME_SIDE / 2

@@ -1,0 +1,60 @@
+"""A run that is killed with SIGKILL at any moment, and resumed, ends with the same bits as one that is not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from openfer.files import sha256_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(out: Path, cache: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OPENFER_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.contract.train_toy", str(out)]
+    with out.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log)
+
+
+def stamp(out: Path) -> int:
+    try:
+        return (out / "checkpoint.pt").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) -> None:
+    whole, killed, cache = tmp_path / "whole", tmp_path / "killed", tmp_path / "cache"
+    process = start(whole, cache)
+    assert process.wait(300) == 0, whole.with_suffix(".log").read_text()
+    chance = random.Random(os.getpid())
+    kills = 0
+    for attempt in range(20):
+        process = start(killed, cache)
+        begun, seen, moves = stamp(killed), stamp(killed), 0
+        wanted = chance.randint(1, 9) if attempt < 3 else 1_000_000
+        while process.poll() is None and moves < wanted:
+            time.sleep(0.001)
+            if stamp(killed) != seen:
+                seen, moves = stamp(killed), moves + 1
+        if process.poll() is None:
+            time.sleep(chance.random() * 0.02)  # within a step, or within the writing of a file
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            kills += seen != begun
+        else:
+            assert process.returncode == 0, killed.with_suffix(".log").read_text()
+            break
+    assert kills >= 1
+    for name in ("best.safetensors", "last.safetensors", "holdout.npz"):
+        assert sha256_of(killed / name) == sha256_of(whole / name), name
+    assert not list(killed.glob(".*.part"))
