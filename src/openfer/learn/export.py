@@ -6,43 +6,26 @@ import importlib.util
 import json
 import shutil
 import warnings
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from openfer import __version__
-from openfer.bundle.card import (
-    FORMAT,
-    Card,
-    InputCard,
-    LicenceCard,
-    MethodCard,
-    MetricCard,
-    TrainingCard,
-    write_card,
-)
+from openfer.bundle.card import write_card
 from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, load_bundle, normalise
 from openfer.errors import ModelError
-from openfer.evaluate.intervals import bootstrap
-from openfer.evaluate.metrics import accuracy, mean_class_accuracy
 from openfer.files import sha256_of
 from openfer.labels import LabelSet
-from openfer.learn.backbones import normalisation
-from openfer.learn.calibrate import fit_temperature
+from openfer.learn.card import OUTPUTS, make_card, report_metrics
 from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
 from openfer.learn.half import halve_initialisers
-from openfer.learn.judge import Held
 from openfer.learn.method import Method, Output, Task, build_method
-from openfer.learn.pictures import alignment_of
 from openfer.learn.recipe import Recipe, load_recipe
 from openfer.learn.record import RUN
 from openfer.vision.align import Alignment, align, colour_of
@@ -53,16 +36,16 @@ OPSET = 18
 PARITY = 1e-3
 """Largest difference between the probabilities of PyTorch and of ONNX Runtime."""
 BATCHES = (1, 3, 16)
-EXPORTED: tuple[Literal["logits", "embedding"], ...] = ("logits", "embedding")
 
 
-def export(run: Path, out: Path, *, name: str | None = None) -> Bundle:
+def export(run: Path, out: Path, *, name: str | None = None, report: Path | None = None) -> Bundle:
     """Write a run's best weights as a bundle.
 
     Args:
         run: a folder that `openfer train` made.
         out: the bundle's folder; an older bundle there is replaced.
         name: the model's name; default the folder's.
+        report: a `report.json` of this run's evaluation, whose scores go into the card.
 
     Returns:
         the bundle, opened and checked.
@@ -83,11 +66,13 @@ def export(run: Path, out: Path, *, name: str | None = None) -> Bundle:
     try:
         (beside / WEIGHTS).write_bytes(save(half_weights(network)))
         full = to_onnx(exported, recipe.backbone.size)
+        outputs = [value.name for value in full.graph.output]
         # Half as large where that keeps the answers, else as exact as it gets.
         for last, graph in enumerate((halve_initialisers(full), full)):
             (beside / GRAPH).write_bytes(graph.SerializeToString())
             graphs = {file: sha256_of(beside / file) for file in (GRAPH, WEIGHTS)}
-            write_card(make_card(run, recipe, facts, method, labels, graphs, name or out.name), beside / CARD)
+            card = make_card(run / HOLDOUT, recipe, facts, method, labels, graphs, outputs, name or out.name)
+            write_card(card, beside / CARD)
             difference = parity(exported, load_bundle(beside.absolute()))
             if difference <= PARITY:
                 break
@@ -96,6 +81,8 @@ def export(run: Path, out: Path, *, name: str | None = None) -> Bundle:
                     f"{run}: ONNX Runtime's probabilities differ from PyTorch's by {difference:.2g} on real faces "
                     f"(limit {PARITY}); this network cannot be exported"
                 )
+        if report is not None:
+            write_card(card.model_copy(update={"metrics": card.metrics + report_metrics(report, card)}), beside / CARD)
         shutil.rmtree(out, ignore_errors=True)
         beside.rename(out)
     finally:
@@ -145,7 +132,7 @@ def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
     """The network as an ONNX graph with a free batch size."""
     wrapped = _Named(network).eval()
     image = torch.zeros(2, 3, size, size)
-    outputs = EXPORTED[: len(wrapped(image))]
+    outputs = OUTPUTS[: len(wrapped(image))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -208,73 +195,3 @@ def real_faces(alignment: Alignment) -> Picture:
                 face = align(np.ascontiguousarray(variant), points5, alignment.template, alignment.size, detail=size)
                 faces.append(colour_of(face, alignment.colour))
     return np.stack(faces)
-
-
-def make_card(
-    run: Path,
-    recipe: Recipe,
-    facts: dict[str, Any],
-    method: Method,
-    labels: LabelSet,
-    graphs: dict[str, str],
-    name: str,
-) -> Card:
-    """The card of a run's bundle; temperature and metrics from the answers to its holdout."""
-    held = Held.read(run / HOLDOUT) if (run / HOLDOUT).is_file() else None
-    mean, std = normalisation(recipe.backbone.name)
-    alignment = alignment_of(recipe.data, recipe.backbone.size)
-    data = facts["data"]
-    chosen = f"best {recipe.run.select} on a holdout of {data['holdout']} training rows"
-    return Card(
-        format=FORMAT,
-        name=name,
-        labels=labels.names,
-        label_set=labels.name,
-        graphs=graphs,
-        inputs=("image",),
-        outputs=EXPORTED,
-        input=InputCard(**asdict(alignment), mean=mean, std=std),
-        temperature=fit_temperature(held.logits, held.targets.argmax(1)) if held is not None else 1.0,
-        method=MethodCard(
-            name=recipe.method.name,
-            options=asdict(method.options),
-            fidelity=recipe.method.fidelity,
-            backbone=asdict(recipe.backbone),
-        ),
-        training=TrainingCard(
-            manifest=data["manifest"],
-            layout=data["layout"],
-            rule=data["rule"],
-            rows=data["rows"],
-            holdout=data["holdout"],
-            selection="last epoch" if not data["holdout"] or recipe.run.select == "last" else chosen,
-        ),
-        metrics=holdout_metrics(held, len(labels)) if held is not None else (),
-        intended_use="Research on facial expressions, and products whose users know and agree. The label is how people "
-        "would name the expression in a picture, not what a person feels.",
-        limits="No use for decisions about people. Less accurate on rare classes, profiles, covered, very small, very "
-        "old and very young faces, and on people unlike those of the training pictures.",
-        licences=LicenceCard(
-            code="Apache-2.0", weights="Apache-2.0, within the terms of the training data", data=f"see {data['layout']}"
-        ),
-        versions={"openfer": __version__, "torch": torch.__version__, "onnxruntime": onnxruntime.__version__}
-        | {"timm": version("timm")},
-    )
-
-
-def holdout_metrics(held: Held, classes: int) -> tuple[MetricCard, ...]:
-    """Accuracy and mean-class accuracy on the holdout with their intervals. Optimistic: it also chose the epoch."""
-    truth, answer = held.targets.argmax(1), held.logits.argmax(1)
-    statistics = {"accuracy": accuracy, "mean_class_accuracy": mean_class_accuracy}
-    intervals = bootstrap(truth, answer, classes, statistics, np.random.default_rng(0))
-    return tuple(
-        MetricCard(
-            name=name,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            rows=len(truth),
-            protocol="holdout of the training rows, which also chose the epoch; truth is the largest vote",
-        )
-        for name, interval in intervals.items()
-    )

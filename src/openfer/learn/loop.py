@@ -92,7 +92,9 @@ class Loop:
             with nullcontext() if last else accelerator.no_sync(self.network):
                 output = self.network(**{name: batch[name] for name in run.method.inputs})
                 terms = run.method.losses(self.plain, batch, output, self.stage)
-                accelerator.backward(sum(terms.values()) / optim.accumulate)
+                # Parts of a step that does not divide evenly count by their pictures.
+                weight = len(batch["label"]) / share / optim.accumulate
+                accelerator.backward(sum(terms.values()) * weight)
             add_sums(sums, terms, output.logits, batch["label"])
         self.clip()
         self.optimizer.step()

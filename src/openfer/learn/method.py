@@ -24,9 +24,10 @@ from openfer.learn.recipe import Fidelity, MethodChoice, parse_options
 from openfer.learn.samplers import Sampler, ShuffledBatches
 
 Batch = Mapping[str, Tensor]
-"""Named tensors of one step: `image` [B, 3, S, S] (normalised), `target` [B, K] (sums to 1), `label` [B] (int64, the
-target's largest column), `row` [B] (int64, number of the training sample), and what else the method's `inputs` name:
-`image2` [B, 3, S, S], a second view of the same pictures with its own random changes."""
+"""Named tensors of one step: `image` [B, 3, S, S] (normalised), `target` [B, K] (votes, sums to 1), `label` [B] (int64,
+the votes' largest column), `one_hot` [B, K] (of the label), `row` [B] (int64, number of the training sample), and what
+else the method's `inputs` name: `image2` [B, 3, S, S], a second view of the same pictures with its own random changes.
+Under mixup, pictures, `target` and `one_hot` are mixed; `label` and `row` stay those of the first picture."""
 
 INPUTS = ("image", "image2")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from openfer.learn.chance import number, uniforms
 from openfer.learn.holdout import partition
 from openfer.learn.options import AugmentOptions, DataOptions
 from openfer.vision.align import Alignment
-from openfer.vision.cut import cut_face
+from openfer.vision.cut import Cut, cut_face
 from openfer.vision.detect import Detector, load_detector
 
 MIXUP = 99
@@ -118,11 +119,13 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Advance
     chosen = manifest.rows(rows)
     if not len(chosen) or len(set(chosen.column("label"))) < 2:
         raise DataError(f"{data.manifest}: split '{data.split}' has no two classes with usable pictures")
-    pixels, ways = cut_all(chosen, alignment_of(data, size), data.cut, advance)
+    contents = [str(hashes[row]) for row in rows]
+    pixels, ways = cut_all(chosen, contents, alignment_of(data, size), data.cut, advance)
     targets = chosen.targets()
     samples = Samples(pixels=pixels, targets=targets, labels=targets.argmax(1), rows=rows)
     facts = {
         "manifest": manifest.digest,
+        "pictures": hashlib.sha256("\n".join(contents).encode()).hexdigest(),
         "layout": manifest.origin.layout,
         "rule": manifest.origin.rule,
         "rows": len(parts.train),
@@ -143,17 +146,24 @@ def cache_folder() -> Path:
 
 
 def cut_all(
-    manifest: Manifest, alignment: Alignment, cut: str, advance: Advance | None = None
+    manifest: Manifest, contents: list[str], alignment: Alignment, cut: str, advance: Advance | None = None
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Every row's picture as the network reads it, from the cache or cut now and kept there.
+
+    Args:
+        manifest: N rows.
+        contents: N hashes of their pixels; a path alone does not say what lies there.
+        alignment: the network's settings.
+        cut: `points` or `frame`.
+        advance: is told how far the cutting is.
 
     Returns:
         uint8 [N, S, S, C] (mapped from the cache; C = 1 for grey), and the way that each row was cut.
 
     Raises:
-        DataError: a picture cannot be read (the scan's status should have said so).
+        DataError: a row cannot be cut; the message names it.
     """
-    parts = [manifest.digest, json.dumps(asdict(alignment)), cut]
+    parts = [*contents, json.dumps(asdict(alignment)), cut]
     parts += [json.dumps(manifest.column(name)) for name in ("points5", "points5_status", "box")]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     pixels_path, ways_path = cache_folder() / f"{key}.npy", cache_folder() / f"{key}.json"
@@ -167,29 +177,34 @@ def _cut_to_cache(
 ) -> None:
     channels = 1 if alignment.colour == "grey" else 3
     shape = (len(manifest), alignment.size, alignment.size, channels)
-    searched = manifest.column("points5_status")
+    given, searched = manifest.column("points5"), manifest.column("points5_status")
     detector: Detector | None = None
     ways: list[str] = []
     with replacing(pixels_path) as beside:
         mapped = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=shape)
         for row in range(len(manifest)):
-            points5 = manifest.points5(row) if cut == "points" else None
-            search = cut == "points" and points5 is None and searched[row] is None
+            search = cut == "points" and given[row] is None and searched[row] is None
             if search and detector is None:
                 detector = load_detector("centerface")
-            face = cut_face(
-                manifest.picture(row),
-                alignment,
-                points5=points5,
-                box=manifest.box(row),
-                detector=detector if search else None,
-            )
+            face = _cut_row(manifest, row, alignment, cut, detector if search else None)
             mapped[row] = face.pixels[:, :, :channels]
             ways.append(face.way)
             if advance:
                 advance(row + 1, len(manifest))
         mapped.flush()
     write_text(ways_path, json.dumps(ways))
+
+
+def _cut_row(manifest: Manifest, row: int, alignment: Alignment, cut: str, detector: Detector | None) -> Cut:
+    picture = manifest.picture(row)
+    try:
+        points5 = manifest.points5(row) if cut == "points" else None
+        return cut_face(picture, alignment, points5=points5, box=manifest.box(row), detector=detector)
+    except (DataError, ValueError, TypeError, IndexError, OverflowError) as error:
+        # A manifest may hold points or boxes of any shape, and NaN.
+        raise DataError(
+            f"{manifest.name(row)}: cannot be cut ({error}); mend its points or box, or give the row another status"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +242,7 @@ class BatchMaker:
             rng = np.random.default_rng(number((self.seed, *key, MIXUP)))
             weight = float(rng.beta(self.augment.mixup, self.augment.mixup))
             partner = self._changed(rng.permutation(chosen)[part], key)
-            for name in (*self._views, "target"):
+            for name in (*self._views, "target", "one_hot"):
                 batch[name] = mixup(batch[name], partner[name], weight)
         return self._normalised(batch)
 
@@ -252,10 +267,12 @@ class BatchMaker:
         """Tensors of these samples, `image` [B, C, S, S] float, 0 to 1, nothing changed."""
         part = self.samples[chosen]
         image = torch.from_numpy(np.ascontiguousarray(part.pixels)).to(self.device)
+        label = torch.from_numpy(part.labels).to(self.device)
         return {
             "image": image.permute(0, 3, 1, 2).float().div_(255),
             "target": torch.from_numpy(part.targets).to(self.device),
-            "label": torch.from_numpy(part.labels).to(self.device),
+            "label": label,
+            "one_hot": F.one_hot(label, part.targets.shape[1]).float(),
             "row": torch.from_numpy(chosen).to(self.device),
         }
 

@@ -149,7 +149,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"override '{override}': the value is not YAML") from error
     place = values
     for part in parts[:-1]:
-        inner = place.setdefault(part, {})
+        if place.get(part) is None:
+            place[part] = {}
+        inner = place[part]
         if not isinstance(inner, dict):
             raise ConfigError(f"override '{override}': '{part}' is not a section")
         place = inner

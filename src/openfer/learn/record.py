@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from openfer import __version__
-from openfer.errors import ConfigError, DataError
+from openfer.errors import ConfigError, DataError, ModelError
 from openfer.files import write_text
 from openfer.learn.checkpoint import BEST, CHECKPOINT, HOLDOUT, LAST, RECIPE, Progress
 from openfer.learn.pictures import TrainingData
@@ -37,8 +37,8 @@ class Watch:
         """An epoch ended; its row is the last of `progress.log`."""
 
 
-def prepare_folder(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the run's folder, or refuse one that holds a run already.
+def check_folder(out: Path, resume: bool) -> None:
+    """Refuse a folder that holds a run already.
 
     Raises:
         ConfigError: it holds a run and `resume` is not set, or it is not a folder.
@@ -48,20 +48,27 @@ def prepare_folder(out: Path, recipe: Recipe, resume: bool) -> None:
     holds = [name for name in (CHECKPOINT, BEST, RECIPE) if (out / name).exists()]
     if holds and not resume:
         raise ConfigError(f"{out}: holds a run already ({holds[0]}); add --resume to go on, or choose another --out")
+
+
+def remove_leftovers(out: Path) -> None:
+    """Remove what a killed run was writing."""
+    for part in out.glob(".*.part"):
+        part.unlink(missing_ok=True)
+
+
+def begin_folder(out: Path, recipe: Recipe, data: TrainingData) -> None:
+    """Make the run's folder, with `recipe.yaml` and `run.json`: what was trained on what, with which versions.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"{out}: cannot be made ({error.strerror}); choose another --out") from error
-    for part in out.glob(".*.part"):
-        part.unlink(missing_ok=True)  # what a killed run was writing
-    if not (out / CHECKPOINT).exists():
-        for name in (BEST, LAST, LOG, HOLDOUT):
-            (out / name).unlink(missing_ok=True)
-        write_text(out / RECIPE, recipe.to_yaml())
-
-
-def open_log(out: Path, recipe: Recipe, data: TrainingData) -> None:
-    """Write `run.json`: what was trained on what, with which versions."""
+    for name in (BEST, LAST, LOG, HOLDOUT):
+        (out / name).unlink(missing_ok=True)
+    write_text(out / RECIPE, recipe.to_yaml())
     facts = {
         "openfer": __version__,
         "commit": _commit(),
@@ -83,13 +90,25 @@ def check_same_data(out: Path, data: TrainingData) -> None:
     Raises:
         DataError: the manifest, its labels or the rows used have changed since.
     """
-    path = out / RUN
-    before = json.loads(path.read_text(encoding="utf-8"))["data"] if path.is_file() else data.facts
-    changed = [name for name in data.facts if before.get(name) != data.facts[name]]
+    before = read_facts(out)["data"]
+    changed = [name for name in before if before[name] != data.facts.get(name)]
     if changed:
         raise DataError(
-            f"{path}: the data are not those the run began with ({changed[0]} differs); choose another --out"
+            f"{out / RUN}: the data are not those the run began with ({changed[0]} differs); choose another --out"
         )
+
+
+def read_facts(run: Path) -> dict[str, Any]:
+    """What `run.json` says. Raises `ModelError` where it cannot be read."""
+    path = run / RUN
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({str(error).splitlines()[0]}); train into another --out") from error
+    missing = {"labels", "label_set", "data"} - set(facts)
+    if missing:
+        raise ModelError(f"{path}: '{min(missing)}' is missing; train into another --out")
+    return facts
 
 
 def write_log(out: Path, rows: list[dict[str, Any]], tensorboard: bool) -> None:

@@ -47,9 +47,7 @@ class Baseline(Method):
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`."""
-        target = batch["target"]
-        if not self.options.soft_targets:
-            target = nn.functional.one_hot(batch["label"], target.shape[1]).to(target.dtype)
+        target = batch["target" if self.options.soft_targets else "one_hot"]
         weights = network.get_buffer("class_weights") if self.options.balance > 0 else None
         loss = soft_cross_entropy(
             output.logits.float(), target, smoothing=self.options.smoothing, class_weights=weights

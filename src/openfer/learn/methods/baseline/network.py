@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from openfer.learn.backbones import build_backbone
+from openfer.learn.backbones import build_backbone, embedding_width
 from openfer.learn.method import Output, Task
 
 
@@ -20,7 +20,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = build_backbone(task.backbone)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(int(self.backbone.num_features), len(task.labels))  # type: ignore[arg-type]
+        self.head = nn.Linear(embedding_width(self.backbone), len(task.labels))
 
     def forward(self, image: Tensor) -> Output:
         """image [B, 3, S, S] -> logits [B, K], embedding [B, D]."""
