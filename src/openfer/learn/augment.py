@@ -127,7 +127,7 @@ def erase(x: Tensor, u: Tensor, probability: float) -> Tensor:
     ratio = torch.exp(_signed(u[:, 2]) * 1.0986)  # log 3
     height, width = (area * ratio).sqrt(), (area / ratio).sqrt()
     top, left = u[:, 3] * (side - height), u[:, 4] * (side - width)
-    line = torch.arange(side, device=x.device, dtype=x.dtype)[None, :]
+    line = torch.arange(side, device=x.device, dtype=x.dtype)[None, :] + 0.5  # middles of pixels
     rows = (line >= top[:, None]) & (line < (top + height)[:, None])
     columns = (line >= left[:, None]) & (line < (left + width)[:, None])
     chosen = rows[:, None, :, None] & columns[:, None, None, :] & (u[:, 0] < probability).view(-1, 1, 1, 1)

@@ -42,15 +42,23 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, progress: Progress, recipe: str, network: nn.Module, ema: nn.Module | None, optimizer: Any
+    folder: Path,
+    progress: Progress,
+    recipe: str,
+    *,
+    network: nn.Module,
+    ema: nn.Module | None,
+    optimizer: Any,
+    scaler: Any,
 ) -> None:
-    """Write `checkpoint.pt`; a kill at any moment leaves the old one or the new one."""
+    """Write `checkpoint.pt`; a kill at any moment leaves the old one or the new one. `scaler` is fp16's, or None."""
     values = {
         "progress": asdict(progress),
         "recipe": recipe,
         "network": network.state_dict(),
         "ema": None if ema is None else ema.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "scaler": None if scaler is None else scaler.state_dict(),
     }
     with replacing(folder / CHECKPOINT) as beside:
         torch.save(values, beside)

@@ -134,6 +134,8 @@ def train_stage(run: Run, stage: Stage, progress: Progress, checkpoint: dict[str
         optimizer.load_state_dict(checkpoint["optimizer"])
         if ema is not None:
             ema.load_state_dict(checkpoint["ema"])
+        if accelerator.scaler is not None and checkpoint["scaler"] is not None:
+            accelerator.scaler.load_state_dict(checkpoint["scaler"])
     sampler = run.method.sampler(run.data.samples.labels[run.data.train], recipe.optim.batch, recipe.run.seed)
     steps = sampler.epoch(0)
     parts, fewest = accelerator.num_processes * recipe.optim.accumulate, min(map(len, steps))

@@ -79,7 +79,7 @@ class Loop:
         run, progress = self.run, self.progress
         accelerator, optim = run.accelerator, run.recipe.optim
         key = (progress.stage, progress.epoch, number_of_step)
-        torch.manual_seed(number((run.recipe.run.seed, *key, accelerator.process_index)))
+        reseed(number((run.recipe.run.seed, *key, accelerator.process_index)), accelerator.device)
         factor = lr_factor(optim, number_of_step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = optim.lr * group["lr_scale"] * factor
@@ -170,7 +170,25 @@ class Loop:
         """Write the checkpoint."""
         if self.run.accelerator.is_main_process:
             recipe = self.run.recipe.to_yaml()
-            save_checkpoint(self.run.out, self.progress, recipe, self.plain, self.ema, self.optimizer)
+            save_checkpoint(
+                self.run.out,
+                self.progress,
+                recipe,
+                network=self.plain,
+                ema=self.ema,
+                optimizer=self.optimizer,
+                scaler=self.run.accelerator.scaler,
+            )
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Seed what a step draws from, such as dropout: to the same numbers as `torch.manual_seed`, which takes 0.7 ms.
+
+    It formats a stack trace for each kind of device that is absent.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def add_sums(

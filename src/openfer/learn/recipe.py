@@ -130,8 +130,9 @@ def parse_options(kind: type[T], values: Mapping[str, Any], name: str) -> T:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][:1])
-        got = "" if first["type"] == "missing" else f", got {values.get(place)!r}"
+        option, *inside = map(str, first["loc"])
+        place = ".".join([option, *filter(str.isdigit, inside)])  # also which one of a list
+        got = f", got {values[option]!r}" if option in values else ""
         wanted = "; or ".join(
             dict.fromkeys(item["msg"] for item in error.errors() if item["loc"][:1] == first["loc"][:1])
         )

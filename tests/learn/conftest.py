@@ -1,0 +1,39 @@
+"""One small training and its bundle, for the many tests that only look at what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from openfer.bundle.load import Bundle
+from openfer.learn.engine import train
+from openfer.learn.export import export
+from tests.learn.tiny import tiny_recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Cut pictures go to a folder of the test run, not to the user's cache; one thread, as networks this small like."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four epochs. Do not write into it."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train(tiny_recipe(optim={"epochs": 4}, run={"select": "loss", "tensorboard": True}), out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of that run. Do not write into it."""
+    return export(trained, tmp_path_factory.mktemp("exported") / "drawn")

@@ -1,0 +1,36 @@
+"""Trainings that take a second: a network of timm's own tests, 32 px, a few drawn faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from openfer.learn.recipe import Recipe, parse_recipe
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "method": {"name": "baseline", "dropout": 0.0},
+    "backbone": {"name": "test_efficientnet", "size": 32},
+    "data": {"manifest": "synth:84", "holdout": 0.25, "colour": "grey"},
+    "augment": {"flip": 0.5, "affine": [10, 0.1, 0.1]},
+    "optim": {"lr": 3e-3, "batch": 15, "epochs": 1, "schedule": "constant", "weight_decay": 0.0},
+    "run": {"tensorboard": False},
+}
+
+
+def tiny_recipe(**changes: dict[str, Any]) -> Recipe:
+    """The recipe above; a section's keys are changed by `section={"key": value}`."""
+    return parse_recipe({name: {**values, **changes.get(name, {})} for name, values in SECTIONS.items()}, "tiny")
+
+
+def weights(run: Path, which: str = "last") -> dict[str, Tensor]:
+    """A run's tensors by name."""
+    return load_file(run / f"{which}.safetensors")
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The largest difference between two networks' numbers."""
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
