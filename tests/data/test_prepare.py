@@ -21,13 +21,14 @@ POINTS = [(90.0, 90.0), (130.0, 90.0), (112.0, 112.0), (95.0, 135.0), (130.0, 13
 
 
 class Middle:
-    """Finds the same face in every frame, except in black ones."""
+    """Finds a face in the middle of every picture, its nose in the centre, except in black ones."""
 
     def find(self, picture: Picture, **_: float) -> list[Face]:
         if not picture.any():
             return []
-        box = Box(x=60, y=60, w=110, h=110)
-        return [Face(box=box, score=0.9, points5=as_points5(POINTS))]
+        scale = picture.shape[1] / 224
+        box = Box(x=60 * scale, y=60 * scale, w=110 * scale, h=110 * scale)
+        return [Face(box=box, score=0.9, points5=as_points5(np.array(POINTS) * scale))]
 
 
 def mixed(root: Path) -> Manifest:
@@ -71,12 +72,11 @@ def test_points_are_pixels_of_the_picture_and_the_box_is_the_frame(tmp_path: Pat
     manifest = build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
     prepare(manifest, Middle(), tmp_path / "m.parquet")
     prepared = load_manifest(tmp_path / "m.parquet")
-    # The frame is searched at 224 px with a quarter of its side around it: its middle is the nose here.
     whole, boxed = np.array(prepared.points5(0)), np.array(prepared.points5(1))
     np.testing.assert_allclose(whole[2], (50, 50), atol=1e-4)
     np.testing.assert_allclose(boxed[2], (60, 50), atol=1e-4)
-    np.testing.assert_allclose(whole[1, 0] - whole[0, 0], 40 * 150 / 224, rtol=1e-5)
-    np.testing.assert_allclose(boxed[1, 0] - boxed[0, 0], 40 * 30 / 224, rtol=1e-5)
+    np.testing.assert_allclose(whole[1, 0] - whole[0, 0], 40 * 100 / 224, rtol=1e-5)
+    np.testing.assert_allclose(boxed[1, 0] - boxed[0, 0], 40 * 20 / 224, rtol=1e-5)
     assert prepared.column("points5_status")[2] == "no_face"
 
 

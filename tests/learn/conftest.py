@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.learn.tiny import learning_recipe
 
 from openfer.bundle.load import Bundle
 from openfer.learn.engine import train
 from openfer.learn.export import export
-from tests.learn.tiny import tiny_recipe
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +27,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of four epochs. Do not write into it."""
+    """A finished run of eight epochs, of which one in the middle is the best. Do not write into it."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    train(tiny_recipe(optim={"epochs": 4}, run={"select": "loss", "tensorboard": True}), out)
+    train(learning_recipe(), out)
     return out
 
 

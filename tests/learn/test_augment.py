@@ -105,7 +105,11 @@ def centre(picture: Tensor) -> tuple[float, float]:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    turn=st.floats(0, 0.999), scale=st.floats(0, 0.999), dx=st.floats(0, 0.999), dy=st.floats(0, 0.999), flip=st.booleans()
+    turn=st.floats(0, 0.999),
+    scale=st.floats(0, 0.999),
+    dx=st.floats(0, 0.999),
+    dy=st.floats(0, 0.999),
+    flip=st.booleans(),
 )
 def test_a_dot_moves_where_rotation_scale_shift_and_mirror_take_it(
     turn: float, scale: float, dx: float, dy: float, flip: bool
@@ -247,3 +251,18 @@ def test_numbers_of_one_change_do_not_move_another() -> None:
     options: dict[str, Any] = {"flip": 0.5, "brightness": 0.2}
     both = augment(x, u, AugmentOptions(**options))
     torch.testing.assert_close(both, light(flipped, u[:, 7:9], 0.2, 0.0))
+
+
+def test_no_two_changes_share_a_random_number() -> None:
+    x, base = pictures(1, side=16).expand(60, 1, 16, 16), chances(60)
+    used: dict[str, set[int]] = {}
+    for name in ("flip", "affine", "light", "blur", "rescale", "erase"):
+        before = augment(x, base, EACH[name])
+        for column in range(COUNT):
+            u = base.clone()
+            u[:, column] = u[:, column].flip(0)
+            if not torch.equal(augment(x, u, EACH[name]), before):
+                used.setdefault(name, set()).add(column)
+    columns = [column for found in used.values() for column in found]
+    assert [len(found) for found in used.values()] == [1, 4, 2, 1, 1, 6]
+    assert len(set(columns)) == len(columns)

@@ -8,6 +8,11 @@ from __future__ import annotations
 from openfer.errors import ConfigError
 
 
+def reason(error: Exception) -> str:
+    """The first line of another library's error, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def require_torch() -> None:
     """Check that PyTorch and what stands on it can be imported together.
 
@@ -30,6 +35,6 @@ def require_torch() -> None:
                 except PackageNotFoundError:
                     versions.append(f"{package} (missing)")
             raise ConfigError(
-                f"'{name}' cannot be imported ({str(error).splitlines()[0]}): {', '.join(versions)} do not fit "
+                f"'{name}' cannot be imported ({reason(error)}): {', '.join(versions)} do not fit "
                 "together; install them in one go with `pip install --upgrade torch torchvision timm`"
             ) from error

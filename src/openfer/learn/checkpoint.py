@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from openfer.errors import ModelError
 from openfer.files import replacing
+from openfer.learn import reason
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
@@ -74,11 +75,13 @@ def read_checkpoint(folder: Path, recipe: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: cannot be read ({reason}); remove it to start afresh") from error
-    if values.get("recipe") != recipe:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        written_by = values["recipe"]
+    except Exception as error:  # damaged files raise anything
+        raise ModelError(f"{path}: cannot be read ({reason(error)}); remove it to start afresh") from error
+    if written_by != recipe:
         raise ModelError(
             f"{path}: was made by another recipe ({folder / RECIPE}); resume with that one, or choose another --out"
         )

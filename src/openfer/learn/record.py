@@ -15,6 +15,7 @@ from typing import Any
 from openfer import __version__
 from openfer.errors import ConfigError, DataError, ModelError
 from openfer.files import write_text
+from openfer.learn import reason
 from openfer.learn.checkpoint import BEST, CHECKPOINT, HOLDOUT, LAST, RECIPE, Progress
 from openfer.learn.pictures import TrainingData
 from openfer.learn.recipe import Recipe
@@ -104,7 +105,7 @@ def read_facts(run: Path) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({str(error).splitlines()[0]}); train into another --out") from error
+        raise ModelError(f"{path}: cannot be read ({reason(error)}); train into another --out") from error
     missing = {"labels", "label_set", "data"} - set(facts)
     if missing:
         raise ModelError(f"{path}: '{min(missing)}' is missing; train into another --out")
