@@ -20,7 +20,7 @@ from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import build_network, make_accelerator, train
 from openfer.learn.judge import Held, scores
 from openfer.learn.method import build_method
-from openfer.learn.pictures import load_training_data
+from openfer.learn.pictures import BatchMaker, load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
 from openfer.learn.record import Watch
 from openfer.synth.faces import draw_faces
@@ -257,6 +257,21 @@ def test_watch_is_told_of_cuts_steps_and_epochs(tmp_path: Path, monkeypatch: pyt
         ("step", 1, 10, 14, 28),
         ("epoch", 2),
     ]
+
+
+def test_every_step_has_random_numbers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[tuple[int, ...]] = []
+    states: list[bytes] = []
+    make = BatchMaker.train
+
+    def recording(self: BatchMaker, chosen: Any, key: tuple[int, ...], part: slice = slice(None)) -> Any:
+        keys.append(key)
+        states.append(torch.get_rng_state().numpy().tobytes())  # what dropout will draw from
+        return make(self, chosen, key, part)
+
+    monkeypatch.setattr(BatchMaker, "train", recording)
+    train(tiny_recipe(optim={"epochs": 2}), tmp_path / "run")
+    assert len(keys) == len(set(keys)) == len(set(states)) == 6
 
 
 def test_a_folder_that_holds_a_run_is_refused(trained: Path, tmp_path: Path) -> None:

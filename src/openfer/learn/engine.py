@@ -67,6 +67,8 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
         if checkpoint is None:
             begin_folder(out, recipe, data)
     progress = Progress(**checkpoint["progress"]) if checkpoint else Progress()
+    if not accelerator.is_main_process:
+        progress.sums = {}  # those of a checkpoint are the first process's
     stages = method.stages()
     while progress.stage < len(stages):
         train_stage(run, stages[progress.stage], progress, checkpoint)

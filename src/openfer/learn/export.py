@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import warnings
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from openfer.bundle.card import write_card
@@ -22,12 +21,14 @@ from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, load_bundle, norma
 from openfer.errors import ModelError
 from openfer.files import sha256_of
 from openfer.labels import LabelSet
+from openfer.learn import reason
+from openfer.learn.backbones import read_weights
 from openfer.learn.card import OUTPUTS, make_card, report_metrics
 from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
 from openfer.learn.half import halve_initialisers
 from openfer.learn.method import Method, Output, Task, build_method
 from openfer.learn.recipe import Recipe, load_recipe
-from openfer.learn.record import RUN
+from openfer.learn.record import RUN, read_facts
 from openfer.vision.align import Alignment, align, colour_of
 from openfer.vision.detect import load_detector
 from openfer.vision.image import Picture, read_image
@@ -53,6 +54,7 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
     Raises:
         ModelError: not a run, or the graph's answers differ from PyTorch's.
     """
+    out = out.absolute()
     recipe, facts = read_run(run)
     method = build_method(recipe.method)
     labels = LabelSet(facts["label_set"], tuple(facts["labels"]))
@@ -62,7 +64,10 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
         raise ModelError(f"{out}: is there already and is not a bundle; choose another folder")
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    try:
+        beside.mkdir(parents=True)
+    except OSError as error:
+        raise ModelError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     try:
         (beside / WEIGHTS).write_bytes(save(half_weights(network)))
         full = to_onnx(exported, recipe.backbone.size)
@@ -73,7 +78,7 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
             graphs = {file: sha256_of(beside / file) for file in (GRAPH, WEIGHTS)}
             card = make_card(run / HOLDOUT, recipe, facts, method, labels, graphs, outputs, name or out.name)
             write_card(card, beside / CARD)
-            difference = parity(exported, load_bundle(beside.absolute()))
+            difference = parity(exported, load_bundle(beside))
             if difference <= PARITY:
                 break
             if last:
@@ -87,7 +92,7 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
         beside.rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return load_bundle(out.absolute())
+    return load_bundle(out)
 
 
 def bundle_of_run(run: Path) -> Path:
@@ -104,7 +109,7 @@ def read_run(run: Path) -> tuple[Recipe, dict[str, Any]]:
     for file in (RECIPE, RUN, BEST):
         if not (run / file).is_file():
             raise ModelError(f"{run}: no {file}; expected a folder of `openfer train` with at least one finished epoch")
-    return load_recipe(run / RECIPE), json.loads((run / RUN).read_text(encoding="utf-8"))
+    return load_recipe(run / RECIPE), read_facts(run)
 
 
 def load_network(run: Path, recipe: Recipe, method: Method, labels: LabelSet) -> nn.Module:
@@ -112,7 +117,11 @@ def load_network(run: Path, recipe: Recipe, method: Method, labels: LabelSet) ->
     backbone = replace(recipe.backbone, init="none")
     counts = np.ones(len(labels), dtype=np.int64)  # only losses read them
     network = method.network(Task(labels=labels, backbone=backbone, class_counts=counts))
-    network.load_state_dict(load_file(run / BEST))
+    weights = read_weights(run / BEST)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{run / BEST}: does not fit {run / RECIPE} ({reason(error)})") from error
     return network.eval()
 
 
@@ -154,11 +163,17 @@ def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
 
 
 def half_weights(network: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors, large ones (two axes or more) as float16."""
+    """The network's tensors, large ones (two axes or more) as float16 where their values allow it."""
     return {
-        name: (value.half() if value.is_floating_point() and value.ndim >= 2 else value).contiguous()
+        name: (value.half() if _fits_half(value) else value).contiguous()
         for name, value in network.state_dict().items()
     }
+
+
+def _fits_half(value: Tensor) -> bool:
+    return (
+        value.dtype == torch.float32 and value.ndim >= 2 and bool(value.abs().amax() <= torch.finfo(torch.float16).max)
+    )
 
 
 def parity(network: nn.Module, bundle: Bundle) -> float:

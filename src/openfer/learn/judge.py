@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from openfer.errors import ModelError
 from openfer.evaluate.metrics import accuracy, confusion, mean_class_accuracy
 from openfer.files import replacing
+from openfer.learn import reason
 from openfer.learn.method import predict_logits
 from openfer.learn.pictures import BatchMaker
 
@@ -41,9 +44,12 @@ class Held:
 
     @classmethod
     def read(cls, path: Path) -> Held:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as values:
-            return cls(logits=values["logits"], targets=values["targets"], samples=values["samples"])
+        """Read what `save` wrote. Raises `ModelError` where it cannot be read."""
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as values:
+                return cls(logits=values["logits"], targets=values["targets"], samples=values["samples"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise ModelError(f"{path}: cannot be read ({reason(error)}); train again") from error
 
 
 def answers(network: nn.Module, maker: BatchMaker, chosen: NDArray[np.int64], rank: int, world: int) -> Held:

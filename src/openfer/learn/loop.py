@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -130,6 +131,13 @@ class Loop:
             self.progress.sums[name] = self.progress.sums.get(name, 0.0) + float(value)
         sums.clear()
 
+    def all_sums(self) -> dict[str, float]:
+        """The epoch's sums over all processes."""
+        if self.run.accelerator.num_processes == 1:
+            return self.progress.sums
+        every = gather_object([self.progress.sums])
+        return {name: sum(part.get(name, 0.0) for part in every) for name in every[0]}
+
     def finish_epoch(self, steps_done: int) -> None:
         """Judge the epoch, keep the weights if they are the best, write the log and a checkpoint."""
         run, progress = self.run, self.progress
@@ -147,6 +155,7 @@ class Loop:
                     answered.save(run.out / HOLDOUT)
         if lead:
             save_weights(judged, run.out / LAST)
+        progress.sums = self.all_sums()
         progress.log.append(epoch_row(progress, self.stage, steps_done, held, self.optimizer))
         progress.epoch, progress.step, progress.sums = progress.epoch + 1, 0, {}
         if lead:

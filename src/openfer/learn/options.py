@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 Share = Annotated[float, Ge(0), Le(1)]
+Below1 = Annotated[float, Ge(0), Lt(1)]
 Positive = Annotated[float, Gt(0)]
 Count = Annotated[int, Ge(1)]
 Word = Literal["none"]
@@ -30,7 +31,7 @@ class BackboneOptions:
     size: Annotated[int, Ge(16), Le(1024)] = 96
     init: str = "none"
     output_stride: Literal[8, 16, 32] | Word = "none"
-    drop_path: Annotated[float, Ge(0), Lt(1)] = 0.0
+    drop_path: Below1 = 0.0
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
@@ -77,7 +78,7 @@ class AugmentOptions:
     """
 
     flip: Share = 0.5
-    affine: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0, 0, 0)
+    affine: tuple[Annotated[float, Ge(0)], Below1, Below1] = (0.0, 0.0, 0.0)
     brightness: Share = 0.0
     contrast: Share = 0.0
     blur: Annotated[float, Ge(0), Le(50)] = 0.0
@@ -106,7 +107,7 @@ class OptimOptions:
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: Positive = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 0.05
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    momentum: Below1 = 0.9
     schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
     warmup: Annotated[int, Ge(0)] = 0
     epochs: Count = 10

@@ -1,0 +1,233 @@
+"""What every method of the project must satisfy, whatever its idea: one sweep over all of them and two backbones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from openfer.labels import LABEL_SETS
+from openfer.learn.export import to_onnx
+from openfer.learn.method import INPUTS, Method, Output, Stage, Task, build_method, known_methods
+from openfer.learn.options import BackboneOptions
+from openfer.learn.recipe import FIDELITIES, MethodChoice, parse_recipe
+
+LABELS = LABEL_SETS["basic7"]
+SIZE = 32
+METHODS = sorted(name for name, kind in known_methods().items() if kind.__module__.startswith("openfer."))
+BACKBONES = ("test_efficientnet", "test_vit")  # with BatchNorm and without, convolutions and attention
+
+
+def build(name: str, backbone: str, fidelity: Any = "intended") -> tuple[Method, nn.Module]:
+    torch.manual_seed(0)
+    method = build_method(MethodChoice(name=name, fidelity=fidelity))
+    counts = np.array([40, 30, 20, 10, 5, 3, 2])
+    task = Task(labels=LABELS, backbone=BackboneOptions(name=backbone, size=SIZE), class_counts=counts)
+    return method, method.network(task)
+
+
+def batch_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
+    """A batch with soft targets, whose largest columns are these labels."""
+    generator = torch.Generator().manual_seed(1)
+    label = torch.tensor(labels)
+    one_hot = nn.functional.one_hot(label, len(LABELS)).float()
+    batch = {
+        "target": 0.7 * one_hot + 0.3 / len(LABELS),
+        "label": label,
+        "one_hot": one_hot,
+        "row": torch.arange(len(labels)),
+    }
+    for name in method.inputs:
+        batch[name] = torch.randn(len(labels), 3, SIZE, SIZE, generator=generator)
+    return batch
+
+
+def loss_of(method: Method, network: nn.Module, batch: dict[str, Tensor], stage: Stage) -> Tensor:
+    output = network(**{name: batch[name] for name in method.inputs})
+    terms = method.losses(network, batch, output, stage)
+    assert terms
+    for name, value in terms.items():
+        assert value.shape == (), name
+        assert torch.isfinite(value), name
+    total = sum(terms.values())
+    assert isinstance(total, Tensor)
+    return total
+
+
+both = pytest.mark.parametrize("backbone", BACKBONES)
+each = pytest.mark.parametrize("name", METHODS)
+
+
+def test_the_sweep_sees_the_projects_methods() -> None:
+    assert "baseline" in METHODS
+
+
+@each
+def test_facts_and_options(name: str) -> None:
+    method, _ = build(name, BACKBONES[0])
+    assert method.name == name
+    assert method.source.strip()
+    assert isinstance(method.batch_coupled, bool)
+    assert set(method.inputs) <= set(INPUTS)
+    assert "image" in method.inputs
+    options = method.options
+    assert dataclasses.is_dataclass(options)
+    assert type(options) is method.Options
+    first = dataclasses.fields(options)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(options, first, getattr(options, first))
+    values = dataclasses.asdict(options)
+    assert json.loads(json.dumps(values)) == values
+    assert method.Options.__doc__
+    assert all(f"{field.name}" in method.Options.__doc__ for field in dataclasses.fields(options))
+    # Written out in full, a recipe builds the same method.
+    recipe = parse_recipe(
+        {"method": {"name": name, **values}, "backbone": {"name": "resnet18"}, "data": {"manifest": "m"}}, "r"
+    )
+    assert build_method(recipe.method).options == options
+
+
+@each
+@both
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_forward_gives_what_the_contract_says(name: str, backbone: str, fidelity: Any) -> None:
+    method, network = build(name, backbone, fidelity)
+    batch = batch_of(method, [0, 1, 2, 3, 4])
+    outputs = [network.train()(**{key: batch[key] for key in method.inputs}), network.eval()(image=batch["image"])]
+    for output in outputs:
+        assert isinstance(output, Output)
+        assert output.logits.shape == (5, len(LABELS))
+        assert output.embedding is not None
+        assert output.embedding.shape[0] == 5
+        assert output.embedding.ndim == 2
+        assert all(torch.isfinite(value).all() for value in output if value is not None)
+
+
+@each
+@both
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4, 5, 6, 0], [3, 3, 3, 3], [6, 6]], ids=["mixed", "one class", "two"])
+def test_losses_are_finite_and_reach_every_parameter(name: str, backbone: str, labels: list[int]) -> None:
+    method, network = build(name, backbone)
+    reached: set[str] = set()
+    for stage in method.stages():
+        network.zero_grad()
+        loss_of(method, network.train(), batch_of(method, labels), stage).backward()  # type: ignore[no-untyped-call]
+        for key, parameter in network.named_parameters():
+            if parameter.grad is not None:
+                assert torch.isfinite(parameter.grad).all(), key
+                reached.add(key)
+    missing = {key for key, parameter in network.named_parameters() if parameter.requires_grad} - reached
+    assert not missing
+
+
+@each
+@both
+def test_a_small_step_down_the_gradient_lowers_the_loss(name: str, backbone: str) -> None:
+    method, network = build(name, backbone)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    batch, stage = batch_of(method, [0, 1, 2, 3, 4, 5, 6, 0]), method.stages()[0]
+    before = loss_of(method, network.train(), batch, stage)
+    before.backward()  # type: ignore[no-untyped-call]
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    norm = torch.sqrt(sum((value.square().sum() for value in gradients), torch.zeros(())))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter -= 1e-2 * parameter.grad / norm
+    assert loss_of(method, network, batch, stage) < before
+
+
+@each
+@both
+def test_param_groups_hold_every_parameter_once(name: str, backbone: str) -> None:
+    method, network = build(name, backbone)
+    groups = method.param_groups(network, 0.1)
+    grouped = [id(parameter) for group in groups for parameter in group["params"]]
+    assert len(set(grouped)) == len(grouped)
+    assert set(grouped) == {id(parameter) for parameter in network.parameters()}
+    assert {group["weight_decay"] for group in groups} <= {0.0, 0.1}
+
+
+@each
+def test_stages_freeze_modules_that_exist(name: str) -> None:
+    method, network = build(name, BACKBONES[0])
+    stages = method.stages()
+    assert len({stage.name for stage in stages}) == len(stages) >= 1
+    names = {module for module, _ in network.named_modules()}
+    assert all(set(stage.frozen) <= names for stage in stages)
+
+
+@each
+def test_the_sampler_depends_on_seed_and_epoch_alone(name: str) -> None:
+    method, _ = build(name, BACKBONES[0])
+    labels = np.random.default_rng(0).integers(0, len(LABELS), 200)
+
+    def steps(seed: int, epoch: int) -> list[list[int]]:
+        return [step.tolist() for step in method.sampler(labels, 20, seed).epoch(epoch)]
+
+    assert steps(0, 1) == steps(0, 1)
+    assert steps(0, 1) != steps(0, 2) != steps(1, 2)
+    assert all(0 <= sample < 200 for step in steps(0, 1) for sample in step)
+
+
+@each
+@both
+def test_an_answer_does_not_depend_on_batch_mates(name: str, backbone: str) -> None:
+    method, network = build(name, backbone)
+    used = method.export_network(network).eval()
+    image = batch_of(method, [0] * 9)["image"]
+    order = torch.tensor([4, 0, 8, 2, 6, 1, 3, 7, 5])
+    with torch.no_grad():
+        whole = used(image=image)
+        turned = used(image=image[order])
+        alone = [used(image=image[row : row + 1]) for row in range(9)]
+        others = used(image=torch.cat([image[:3], 5 * torch.ones_like(image[3:])]))
+    for field in ("logits", "embedding"):
+        value = getattr(whole, field)
+        torch.testing.assert_close(getattr(turned, field), value[order], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(torch.cat([getattr(one, field) for one in alone]), value, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(getattr(others, field)[:3], value[:3], rtol=1e-4, atol=1e-5)
+    assert float(whole.logits.std(0).max()) > 1e-4  # and it does depend on the picture
+
+
+@each
+@both
+def test_the_exported_graph_gives_the_same_answers(name: str, backbone: str) -> None:
+    method, network = build(name, backbone)
+    used = method.export_network(network).eval()
+    image = batch_of(method, [0] * 5)["image"]
+    graph = to_onnx(used, SIZE)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == ["image"]
+    with torch.no_grad():
+        wanted = used(image=image)
+    for count in (1, 5):
+        got = session.run(["logits", "embedding"], {"image": image[:count].numpy()})
+        np.testing.assert_allclose(got[0], wanted.logits[:count].numpy(), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(got[1], wanted.embedding[:count].numpy(), rtol=1e-3, atol=1e-4)
+
+
+@each
+@both
+def test_weights_survive_saving(name: str, backbone: str) -> None:
+    method, network = build(name, backbone)
+    torch.manual_seed(99)
+    other = method.network(
+        Task(
+            labels=LABELS,
+            backbone=BackboneOptions(name=backbone, size=SIZE),
+            class_counts=np.ones(len(LABELS), dtype=np.int64),
+        )
+    )
+    other.load_state_dict(network.state_dict())
+    image = batch_of(method, [0, 1])["image"]
+    with torch.no_grad():
+        assert torch.equal(other.eval()(image=image).logits, network.eval()(image=image).logits)
