@@ -12,13 +12,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tests.bundles import make_bundle
 
 from openfer.bundle import load
 from openfer.bundle.card import read_card, write_card
 from openfer.bundle.load import bundle_path, load_bundle, normalise, softmax
 from openfer.errors import ModelError
 from openfer.files import sha256_of
+from tests.bundles import make_bundle
 
 
 def faces(count: int, size: int = 48) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import tests.contract.toy_method  # noqa: F401
+import tests.contract.toy_method
 from openfer.errors import ConfigError
 from openfer.learn.engine import train
 from openfer.learn.method import Method, register

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.layouts import class_folders, drawn_face, save_face
 
 from openfer.data.audit import check, content_hashes, duplicate_groups
 from openfer.data.manifest import Manifest, Origin, build_manifest, load_manifest
 from openfer.data.scan import scan
 from openfer.data.stats import Sizes, stats
 from openfer.labels import LABEL_SETS
+from tests.layouts import class_folders, drawn_face, save_face
 
 BASIC = LABEL_SETS["basic7"]
 

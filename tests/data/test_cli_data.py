@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.layouts import WORKED_VOTES, class_folders, drawn_face, ferplus_folders, save_face
 from typer.testing import CliRunner, Result
 
 from openfer.cli.data import app
 from openfer.data.manifest import load_manifest
 from openfer.errors import ConfigError, DataError
+from tests.layouts import WORKED_VOTES, class_folders, drawn_face, ferplus_folders, save_face
 
 TOOL = Path(__file__).parents[2] / "tools" / "dev_manifest.py"
 

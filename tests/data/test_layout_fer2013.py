@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from openfer.data.layouts import reader
+from openfer.data.layouts.common import Scan, ScanOptions
+from openfer.errors import ConfigError, DataError
+from openfer.labels import LABEL_SETS
 from tests.layouts import (
     FER2013_WORDS,
     drawn_face,
@@ -18,11 +23,6 @@ from tests.layouts import (
     save_face,
     write_lines,
 )
-
-from openfer.data.layouts import reader
-from openfer.data.layouts.common import Scan, ScanOptions
-from openfer.errors import ConfigError, DataError
-from openfer.labels import LABEL_SETS
 
 LABELS = LABEL_SETS["fer2013"]
 

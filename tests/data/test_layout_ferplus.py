@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from openfer.data.layouts import reader
+from openfer.data.layouts.common import Scan, ScanOptions
+from openfer.errors import ConfigError, DataError
 from tests.layouts import (
     WORKED_VOTES,
     drawn_face,
@@ -17,10 +21,6 @@ from tests.layouts import (
     save_face,
     write_lines,
 )
-
-from openfer.data.layouts import reader
-from openfer.data.layouts.common import Scan, ScanOptions
-from openfer.errors import ConfigError, DataError
 
 
 def read(root: Path, **options: str) -> Scan:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.layouts import class_folders, save_face
 
 from openfer.data.layouts import reader
 from openfer.data.layouts.common import Scan, ScanOptions, is_junk, natural_key
 from openfer.errors import ConfigError, DataError
 from openfer.labels import LABEL_SETS
+from tests.layouts import class_folders, save_face
 
 
 def read(root: Path, labels: str | None = None) -> Scan:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.layouts import class_folders, save_face
 
 from openfer.data.manifest import Manifest, Origin, build_manifest, load_manifest, write_manifest
 from openfer.data.prepare import PrepareReport, prepare
@@ -16,6 +15,7 @@ from openfer.labels import LABEL_SETS
 from openfer.records import Box, Face, as_points5
 from openfer.vision.detect import load_detector
 from openfer.vision.image import Picture
+from tests.layouts import class_folders, save_face
 
 POINTS = [(90.0, 90.0), (130.0, 90.0), (112.0, 112.0), (95.0, 135.0), (130.0, 135.0)]
 

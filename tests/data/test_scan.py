@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.layouts import class_folders, drawn_face, fer2013_folders, fer2013_lines, ferplus_folders, write_lines
 
 from openfer import __version__
 from openfer.data.manifest import load_manifest
 from openfer.data.pictures import decode, relocate
 from openfer.data.scan import scan
 from openfer.errors import ConfigError, DataError
+from tests.layouts import class_folders, drawn_face, fer2013_folders, fer2013_lines, ferplus_folders, write_lines
 
 
 @pytest.mark.parametrize("out", ["set/m.parquet", "elsewhere/deep/m.parquet", "m.parquet"])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from tests.layouts import WORKED_VOTES
 
 from openfer.data.votes import LABELS, RULES, apply_rule, describe_rule, rule_for, vote_fields
 from openfer.errors import ConfigError, DataError
+from tests.layouts import WORKED_VOTES
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

@@ -7,21 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.learn.tiny import learning_recipe
 
 from openfer.bundle.load import Bundle
 from openfer.learn.engine import train
 from openfer.learn.export import export
+from tests.learn.tiny import learning_recipe
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Cut pictures go to a folder of the test run, not to the user's cache; one thread, as networks this small like."""
+def _one_thread() -> Iterator[None]:
+    """Networks this small are quickest on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENFER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+    yield
     torch.set_num_threads(threads)
 
 

@@ -12,7 +12,6 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from tests.learn.tiny import weights
 from torch import Tensor, nn
 
 from openfer.bundle.card import write_card
@@ -24,6 +23,7 @@ from openfer.learn.backbones import OFFLINE, build_backbone, check_size, embeddi
 from openfer.learn.method import Task, build_method
 from openfer.learn.options import BackboneOptions
 from openfer.learn.recipe import MethodChoice
+from tests.learn.tiny import weights
 
 DRAWN = LABEL_SETS["basic7"]
 OWN = LabelSet("own", ("awake", "tired"))

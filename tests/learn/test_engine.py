@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.learn.tiny import distance, learning_recipe, tiny_recipe, weights
 
 from openfer import __version__
 from openfer.data.manifest import write_manifest
@@ -24,6 +23,7 @@ from openfer.learn.pictures import BatchMaker, load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
 from openfer.learn.record import Watch
 from openfer.synth.faces import draw_faces
+from tests.learn.tiny import distance, learning_recipe, tiny_recipe, weights
 
 VIT = {"name": "test_vit", "size": 32}
 """A network without BatchNorm: its answer to a picture does not depend on the batch, not even in training."""

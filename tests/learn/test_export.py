@@ -17,8 +17,6 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file, save_file
-from tests.layouts import save_face
-from tests.learn.tiny import learning_recipe, tiny_recipe, weights
 
 from openfer.bundle.card import read_card
 from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, load_bundle, normalise, softmax
@@ -37,6 +35,8 @@ from openfer.learn.judge import Held, scores
 from openfer.learn.method import build_method
 from openfer.learn.pictures import load_training_data
 from openfer.synth.faces import draw_faces
+from tests.layouts import save_face
+from tests.learn.tiny import learning_recipe, tiny_recipe, weights
 
 
 @pytest.fixture
@@ -220,9 +220,24 @@ def test_a_graph_with_other_answers_is_refused(
 ) -> None:
     wrong = other_answers(onnx.load(exported.path / GRAPH))
     monkeypatch.setattr(export_room, "to_onnx", lambda network, size: wrong)
-    with pytest.raises(ModelError, match=r"differ from PyTorch's by 0\.\d+ on real faces \(limit 0\.001\)"):
+    with pytest.raises(ModelError, match=r"run: ONNX Runtime differs .*: probabilities by 0\.\d+ \(limit 0\.001\)"):
         export(trained, tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_embedding_that_differs_is_refused_too(
+    trained: Path, exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = onnx.load(exported.path / GRAPH)
+    last = next(node for node in graph.graph.node if "embedding" in node.output)
+    for node in graph.graph.node:  # the classifier still reads the embedding as it was
+        node.input[:] = ["before" if name == "embedding" else name for name in node.input]
+    last.output[:] = ["before" if name == "embedding" else name for name in last.output]
+    graph.graph.initializer.append(numpy_helper.from_array(np.float32(1.05), "more"))
+    graph.graph.node.append(helper.make_node("Mul", ["before", "more"], ["embedding"]))
+    monkeypatch.setattr(export_room, "to_onnx", lambda network, size: graph)
+    with pytest.raises(ModelError, match=r"embeddings by 0\.05 \(limit 0\.01\)"):
+        export(trained, tmp_path / "out")
 
 
 def test_where_half_precision_changes_answers_the_graph_stays_whole(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.learn.tiny import distance, tiny_recipe, weights
 
 from openfer.learn.engine import train
 from openfer.learn.judge import Held
 from openfer.learn.recipe import load_recipe
+from tests.learn.tiny import distance, tiny_recipe, weights
 
 PROGRAM = """
 import sys

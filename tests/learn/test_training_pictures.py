@@ -14,7 +14,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from tests.layouts import drawn_face
 
 from openfer.data.manifest import Manifest, Origin, build_manifest, write_manifest
 from openfer.errors import DataError
@@ -32,6 +31,7 @@ from openfer.learn.pictures import (
 )
 from openfer.synth.faces import draw_faces
 from openfer.vision.align import align, colour_of, frame
+from tests.layouts import drawn_face
 
 LABELS = LABEL_SETS["basic7"]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.bundles import make_bundle
 
 import openfer
 from openfer.bundle.load import load_bundle
@@ -21,6 +20,7 @@ from openfer.predict.sources import Missing
 from openfer.records import Box, Face, Prediction
 from openfer.vision.cut import cut_face
 from openfer.vision.image import read_image
+from tests.bundles import make_bundle
 
 
 @pytest.fixture(scope="module")

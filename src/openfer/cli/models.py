@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openfer.errors import ModelError
+from openfer.errors import ConfigError, ModelError
+from openfer.learn import require_torch
 
 RECIPE, BEST = "recipe.yaml", "best.safetensors"
 
@@ -23,10 +24,9 @@ def resolve_model(model: str) -> Path:
     if not (path / BEST).is_file():
         raise ModelError(f"{path}: a run without {BEST}; let it finish with `openfer train ... --resume`")
     try:
-        from openfer.learn.export import bundle_of_run
-    except ImportError as error:
-        raise ModelError(
-            f"{path}: a run folder needs PyTorch ({error}); install it with `pip install openfer[train]`, "
-            "or name an exported bundle"
-        ) from error
+        require_torch()
+    except ConfigError as error:
+        raise ModelError(f"{path}: is a run, not an exported bundle; {error}") from error
+    from openfer.learn.export import bundle_of_run
+
     return bundle_of_run(path)

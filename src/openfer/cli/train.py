@@ -30,14 +30,15 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print the log's last row as JSON.")] = False,
 ) -> None:
     """Train a model. A run that was killed goes on with --resume, to the same weights."""
-    from openfer.learn import require_torch
-
-    require_torch()
     from openfer.cli.listing import recipe_path
-    from openfer.learn import engine
+    from openfer.learn import require_torch
     from openfer.learn.recipe import load_recipe
 
+    # First, as it is quick: a typo is answered before PyTorch is loaded.
     loaded = load_recipe(recipe_path(recipe), overrides or [])
+    require_torch()
+    from openfer.learn import engine
+
     with progress("{task.fields[facts]}") as bar:
         done = engine.train(loaded, out, resume=resume, watch=make_watch(bar, quiet=json))
     if json:

@@ -86,7 +86,8 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
             if last:
                 raise ModelError(
                     f"{run}: ONNX Runtime differs from PyTorch on real faces: probabilities by {probabilities:.2g} "
-                    f"(limit {PARITY}), embeddings by {embeddings:.2g} (limit {EMBEDDING_PARITY}); it cannot be exported"
+                    f"(limit {PARITY}), embeddings by {embeddings:.2g} (limit {EMBEDDING_PARITY}); "
+                    "it cannot be exported"
                 )
         if report is not None:
             write_card(card.model_copy(update={"metrics": card.metrics + report_metrics(report, card)}), beside / CARD)
