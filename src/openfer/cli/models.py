@@ -26,7 +26,7 @@ def resolve_model(model: str) -> Path:
     try:
         require_torch()
     except ConfigError as error:
-        raise ModelError(f"{path}: is a run, not an exported bundle; {error}") from error
+        raise ModelError(f"{path}: a run folder needs PyTorch, an exported bundle does not; {error}") from error
     from openfer.learn.export import bundle_of_run
 
     return bundle_of_run(path)
