@@ -121,6 +121,6 @@ def test_a_model_is_a_bundle_or_a_run(bundle_folder: Path, tmp_path: Path) -> No
 def test_a_run_without_pytorch_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("recipe.yaml", "best.safetensors"):
         (tmp_path / name).touch()
-    monkeypatch.setitem(sys.modules, "openfer.learn.export", None)  # importing it now fails
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it now fails
     with pytest.raises(ModelError, match=r"pip install openfer\[train\]"):
         resolve_model(str(tmp_path))
