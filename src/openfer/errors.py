@@ -38,3 +38,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean '{next(name for name in names if name.lower() == near[0])}'?"
     return f"known: {', '.join(names)}" if names else "nothing is known here"
+
+
+def reason(error: Exception) -> str:
+    """The first line of another library's error, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +111,28 @@ def test_rows_with_embedded_pictures_survive_the_round(tmp_path: Path) -> None:
     prepare(load_manifest(tmp_path / "e.parquet"), Middle(), tmp_path / "far" / "p.parquet")
     prepared = load_manifest(tmp_path / "far" / "p.parquet")
     assert [prepared.encoded(row) for row in range(2)] == [image["bytes"] for image in images]
+
+
+@pytest.mark.parametrize(
+    ("extra", "points_status", "status"),
+    [
+        ({"points5": [[1.0, 1.0]] * 4}, "unreadable", "unreadable: points5: expected 5 points, got 4"),
+        ({"points5": [[1.0]] * 5}, "unreadable", "unreadable: points5: expected pairs of numbers"),
+        ({"box": [1.0, 2.0]}, "no_face", "ok"),
+        ({"box": [0.0, 0.0, -1.0, 5.0]}, "no_face", "ok"),
+        ({"box": [float("nan")] * 4}, "no_face", "ok"),
+        ({"box": [0.0, 0.0, float("inf"), 5.0]}, "no_face", "ok"),
+    ],
+)
+def test_points_or_a_box_that_are_none_lose_no_other_row(
+    tmp_path: Path, extra: dict[str, Any], points_status: str, status: str
+) -> None:
+    content = save_face(tmp_path / "a.png", 1).read_bytes()
+    row = {"image": {"bytes": content, "path": None}, "split": "train", "status": "ok"}
+    manifest = build_manifest([row, {**row, **extra}, row], LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
+    prepare(manifest, Middle(), tmp_path / "m.parquet")
+    prepared = load_manifest(tmp_path / "m.parquet")
+    assert prepared.column("points5_status") == ["detected", points_status, "detected"]
+    found = prepared.column("status")
+    assert found[1].startswith(status)
+    assert (found[0], found[2]) == ("ok", "ok")

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openfer.errors import DataError
-from openfer.files import replacing
+from openfer.files import read_parquet, replacing
 from openfer.labels import LabelSet
 from openfer.records import OK, Box, Points5, as_points5
 from openfer.vision.image import Picture, read_image
@@ -153,14 +153,36 @@ class Manifest:
         return str(image["path"] or source or row)
 
     def points5(self, row: int) -> Points5 | None:
-        """The row's five points, pixels; None where unknown."""
+        """The row's five points, pixels; None where unknown.
+
+        Raises:
+            DataError: they are not five; the message is the reason alone, without the row.
+        """
         values = self.table["points5"][row].as_py() if "points5" in self.table.column_names else None
-        return None if values is None else as_points5(values)
+        if values is None:
+            return None
+        try:
+            return as_points5(values)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        except (TypeError, IndexError) as error:
+            raise DataError("points5: expected pairs of numbers") from error
 
     def box(self, row: int) -> Box | None:
-        """The row's face box, pixels; None where unknown."""
+        """The row's face box, pixels; None where unknown.
+
+        Raises:
+            DataError: it is not a box; the message is the reason alone, without the row.
+        """
         values = self.table["box"][row].as_py() if "box" in self.table.column_names else None
-        return None if values is None else Box(x=values[0], y=values[1], w=values[2], h=values[3])
+        if values is None:
+            return None
+        if len(values) != 4 or None in values:
+            raise DataError(f"box: expected x, y, w, h, got {values}")
+        try:
+            return Box(x=values[0], y=values[1], w=values[2], h=values[3])
+        except ValueError as error:
+            raise DataError(str(error)) from error
 
     def label_indices(self) -> NDArray[np.int64]:
         """Columns of the labels in the label set, [N]; -1 where a row has no label."""
@@ -239,12 +261,7 @@ def load_manifest(*paths: str | Path) -> Manifest:
 
 
 def _load_one(path: Path) -> Manifest:
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; make one with `openfer data scan`") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from error
+    table = read_parquet(path, absent="no such manifest; make one with `openfer data scan`")
     raw = (table.schema.metadata or {}).get(METADATA_KEY)
     if raw is None:
         raise DataError(f"{path}: a Parquet file without OpenFER's label set; make it with `openfer data scan`")

@@ -72,7 +72,10 @@ def prepare(
 
 
 def _prepare_row(manifest: Manifest, detector: Detector, row: int, given: str | None, status: str) -> _Row:
-    points = manifest.points5(row)
+    try:
+        points = manifest.points5(row)
+    except DataError as error:
+        return _Row(None, UNREADABLE, f"{UNREADABLE}: {error}" if status == OK else status)
     if points is not None:
         return _Row(points, given or GIVEN, status)
     picture, readable = decode(manifest, row)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openfer.errors import DataError, did_you_mean
-from openfer.files import replacing
+from openfer.files import read_parquet, replacing
 from openfer.labels import LabelSet
 from openfer.records import OK
 
@@ -169,12 +169,7 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         DataError: missing, not Parquet, or its contents break the contract; the message names file, column and row.
     """
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such predictions file; `openfer evaluate` writes one") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a Parquet file that can be read ({str(error).splitlines()[0]})") from error
+    table = read_parquet(path, absent="no such predictions file; `openfer evaluate` writes one")
     names = tuple(name.removeprefix(PREFIX) for name in table.column_names if name.startswith(PREFIX))
     lacking = [name for name in ("row", "truth") if name not in table.column_names]
     if lacking or len(names) < 2:

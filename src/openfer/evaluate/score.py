@@ -173,8 +173,7 @@ def _cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detec
     try:
         points5, box = manifest.points5(row), manifest.box(row)
         return cut_face(picture, alignment, points5=points5, box=box, detector=detector)
-    except (DataError, ValueError, TypeError, IndexError, OverflowError) as error:
-        # A manifest may hold points or boxes of any shape, and NaN.
+    except DataError as error:
         return f"{UNREADABLE}: {error}"
 
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from openfer.data.manifest import Manifest, load_manifest
+from openfer.data.pictures import Progress
 from openfer.errors import DataError
 from openfer.files import replacing, write_text
 from openfer.labels import LabelSet
@@ -31,9 +33,6 @@ from openfer.vision.detect import Detector, load_detector
 
 MIXUP = 99
 """Part of the key of mixup's random numbers, apart from those of the views."""
-
-Advance = Callable[[int, int], None]
-"""Told how many of how many pictures are cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ def open_manifest(source: str, seed: int) -> Manifest:
     return load_manifest(*(part.strip() for part in source.split(",")))
 
 
-def load_training_data(data: DataOptions, size: int, seed: int, advance: Advance | None = None) -> TrainingData:
+def load_training_data(data: DataOptions, size: int, seed: int, advance: Progress | None = None) -> TrainingData:
     """Read, cut and split what a recipe names.
 
     Raises:
@@ -139,14 +138,12 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Advance
 
 def cache_folder() -> Path:
     """Where cut pictures are kept: `OPENFER_CACHE`, else `openfer` in the user's cache folder."""
-    base = os.environ.get("OPENFER_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    if os.environ.get("OPENFER_CACHE"):
-        return Path(str(base))
-    return (Path(base) if base else Path.home() / ".cache") / "openfer"
+    own = os.environ.get("OPENFER_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "openfer"
 
 
 def cut_all(
-    manifest: Manifest, contents: list[str], alignment: Alignment, cut: str, advance: Advance | None = None
+    manifest: Manifest, contents: list[str], alignment: Alignment, cut: str, advance: Progress | None = None
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Every row's picture as the network reads it, from the cache or cut now and kept there.
 
@@ -173,7 +170,7 @@ def cut_all(
 
 
 def _cut_to_cache(
-    manifest: Manifest, alignment: Alignment, cut: str, pixels_path: Path, ways_path: Path, advance: Advance | None
+    manifest: Manifest, alignment: Alignment, cut: str, pixels_path: Path, ways_path: Path, advance: Progress | None
 ) -> None:
     channels = 1 if alignment.colour == "grey" else 3
     shape = (len(manifest), alignment.size, alignment.size, channels)
@@ -200,8 +197,7 @@ def _cut_row(manifest: Manifest, row: int, alignment: Alignment, cut: str, detec
     try:
         points5 = manifest.points5(row) if cut == "points" else None
         return cut_face(picture, alignment, points5=points5, box=manifest.box(row), detector=detector)
-    except (DataError, ValueError, TypeError, IndexError, OverflowError) as error:
-        # A manifest may hold points or boxes of any shape, and NaN.
+    except DataError as error:
         raise DataError(
             f"{manifest.name(row)}: cannot be cut ({error}); mend its points or box, or give the row another status"
         ) from error
@@ -276,8 +272,13 @@ class BatchMaker:
             "row": torch.from_numpy(chosen).to(self.device),
         }
 
-    def _normalised(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
         mean, std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return mean, std
+
+    def _normalised(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        mean, std = self._scale
         for name in (name for name in ("image", "image2") if name in batch):
             # A grey picture's one channel becomes three by broadcasting.
             batch[name] = ((batch[name] - mean) / std).contiguous(memory_format=torch.channels_last)

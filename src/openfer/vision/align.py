@@ -134,6 +134,8 @@ def _warp(picture: Picture, unit_to_picture: tuple[complex, complex], size: int,
 def _resample(picture: Picture, a: complex, b: complex, size: int) -> Picture:
     # Only the part of the picture that the result needs, one spare pixel around, borders repeated.
     corners = [b, a + b, 1j * a + b, (1 + 1j) * a + b]
+    if not np.isfinite(corners).all():
+        raise DataError("the points or the box are not finite")
     shrink = abs(a) / size  # picture pixels per result pixel
     spare = 2 + int(shrink)
     left, top = (int(np.floor(min(part))) - spare for part in ([c.real for c in corners], [c.imag for c in corners]))
