@@ -12,7 +12,6 @@ compared on the faces that both found, and on the same faces as given frames, wi
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +28,7 @@ from rich.table import Table
 from openfer.cli.models import resolve_model
 from openfer.data.manifest import load_manifest
 from openfer.errors import DataError, OpenFERError
+from openfer.files import package_file
 from openfer.predict.overlay import draw
 from openfer.predict.predictor import Predictor
 from openfer.records import Box, Prediction
@@ -88,11 +88,10 @@ class Answers:
 
 def load_grounds(size: tuple[int, int] = SIZE) -> list[Picture]:
     """The backgrounds, their middle resized to `size` (width, height)."""
-    spec = importlib.util.find_spec("skimage")  # finds the package without importing it
-    if spec is None or spec.origin is None:
+    paths = [package_file("skimage", f"data/{name}") for name in GROUNDS]
+    if None in paths:
         raise DataError("the backgrounds come with scikit-image; install it with `pip install scikit-image`")
-    folder = Path(spec.origin).parent / "data"
-    return [fit(read_image(folder / name), size) for name in GROUNDS]
+    return [fit(read_image(path), size) for path in paths if path is not None]
 
 
 def fit(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -12,7 +12,6 @@ ratios.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import io
 import statistics
 import time
@@ -37,8 +36,8 @@ from openfer.vision.align import frame
 from openfer.vision.cut import cut_face
 from openfer.vision.detect import load_detector
 from openfer.vision.image import Picture, read_image
+from openfer.vision.portraits import PORTRAITS, portrait_paths
 
-PORTRAITS = (("skimage", "data/astronaut.png"), ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"))
 """Photos inside installed packages: package, file."""
 FACE = 96
 """Side of the faces that are pasted, before they are enlarged, pixels."""
@@ -66,11 +65,11 @@ def portrait_faces() -> list[Picture]:
     detector = load_detector("centerface", threads=1)
     assert detector is not None
     faces = []
-    for package, file in PORTRAITS:
-        spec = importlib.util.find_spec(package)  # finds the package without importing it
-        if spec is None or spec.origin is None:
+    paths = portrait_paths()
+    for who, (package, file) in PORTRAITS.items():
+        if who not in paths:
             raise DataError(f"the portrait {file} comes with {package}; install it, or name a folder of photos")
-        picture = read_image(Path(spec.origin).parent / file)
+        picture = read_image(paths[who])
         faces.append(frame(picture, detector.find(picture)[0].box, 0.2, FACE))
     return faces
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from openfer.files import package_file
 from tests.bundles import make_bundle
 
 
@@ -28,10 +28,9 @@ def bundle_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
     """A real portrait with one large frontal face (public domain, comes with scikit-image), 512 x 512."""
-    spec = importlib.util.find_spec("skimage")
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "data" / "astronaut.png"
+    path = package_file("skimage", "data/astronaut.png")
+    assert path is not None
+    return path
 
 
 @pytest.fixture(scope="session")

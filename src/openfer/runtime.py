@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openfer.errors import ConfigError, ModelError
+from openfer.errors import ConfigError, ModelError, reason
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -48,4 +48,4 @@ def session(model: bytes | Path, *, threads: int | None = None) -> onnxruntime.I
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a family of its own, some of it plain RuntimeError
         name = "graph in memory" if isinstance(model, bytes) else str(model)
-        raise ModelError(f"{name}: ONNX Runtime cannot load it ({str(error).splitlines()[0]})") from error
+        raise ModelError(f"{name}: ONNX Runtime cannot load it ({reason(error)})") from error

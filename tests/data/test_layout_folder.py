@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from openfer.data.layouts import reader
-from openfer.data.layouts.common import Scan, ScanOptions, is_junk, natural_key
+from openfer.data.layouts.common import Scan, ScanOptions, is_junk
 from openfer.errors import ConfigError, DataError
+from openfer.files import natural_key
 from openfer.labels import LABEL_SETS
 from tests.layouts import class_folders, save_face
 

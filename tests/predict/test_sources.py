@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from openfer.predict.sources import Missing, find_pictures, natural_key
+from openfer.files import natural_key
+from openfer.predict.sources import Missing, find_pictures
 
 
 @pytest.fixture(autouse=True)

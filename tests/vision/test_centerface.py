@@ -19,16 +19,6 @@ BOX = (181.5, 58.2, 269.9, 177.8)
 POINTS = ((203.2, 101.7), (247.0, 104.5), (223.3, 125.1), (203.4, 142.3), (241.3, 144.4))
 
 
-@pytest.fixture(scope="module")
-def detector() -> CenterFace:
-    return CenterFace(threads=1)
-
-
-@pytest.fixture(scope="module")
-def portrait(astronaut: Path) -> Picture:
-    return read_image(astronaut)
-
-
 def test_the_astronaut_has_one_face_at_the_known_place(detector: CenterFace, portrait: Picture) -> None:
     (face,) = detector.find(portrait, detect_size=512)
     assert face.score == pytest.approx(0.929, abs=0.005)

@@ -18,16 +18,6 @@ ALIGNMENT = Alignment(size=48, colour="grey")
 
 
 @pytest.fixture(scope="module")
-def detector() -> CenterFace:
-    return CenterFace(threads=1)
-
-
-@pytest.fixture(scope="module")
-def portrait(astronaut: Path) -> Picture:
-    return read_image(astronaut)
-
-
-@pytest.fixture(scope="module")
 def whole(detector: CenterFace, portrait: Picture) -> Face:
     return detector.find(portrait, detect_size=512)[0]
 

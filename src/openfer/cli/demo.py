@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +9,7 @@ from typing import Annotated
 import typer
 
 from openfer.cli.common import console
-
-PORTRAITS = {
-    "Eileen Collins": ("skimage", "data/astronaut.png"),
-    "Grace Hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-}
-"""Public-domain photos (NASA, U.S. Navy) inside installed packages: who, package, file."""
+from openfer.vision.portraits import PORTRAITS, portrait_paths
 
 
 def demo(
@@ -33,11 +27,10 @@ def demo(
     from openfer.predict.sinks.table import table
 
     say = console()
-    portraits = {who: _portrait(*place) for who, place in PORTRAITS.items()}
-    for who, path in portraits.items():
-        if path is None:
-            say.print(f"{who}: no portrait ({PORTRAITS[who][0]} comes without its picture here); left out.")
-    found = {who: path for who, path in portraits.items() if path is not None}
+    found = portrait_paths()
+    for who, (package, _) in PORTRAITS.items():
+        if who not in found:
+            say.print(f"{who}: no portrait ({package} comes without its picture here); left out.")
     if not found:
         raise DataError("no portrait is installed; try a photo of yours: openfer predict PHOTO.jpg --draw openfer_demo")
 
@@ -57,9 +50,3 @@ def demo(
         "  openfer predict FACES --detector none            pictures that are faces already\n"
         "  openfer --help                                   data sets, training, evaluation"
     )
-
-
-def _portrait(package: str, file: str) -> Path | None:
-    spec = importlib.util.find_spec(package)  # finds the package without importing it
-    path = Path(spec.origin).parent / file if spec and spec.origin else None
-    return path if path is not None and path.is_file() else None

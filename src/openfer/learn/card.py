@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from openfer import __version__
 from openfer.bundle.card import FORMAT, Card, InputCard, LicenceCard, MethodCard, MetricCard, TrainingCard
 from openfer.bundle.load import GRAPH
 from openfer.errors import ModelError
-from openfer.evaluate.intervals import bootstrap
+from openfer.evaluate.intervals import Interval, bootstrap
 from openfer.evaluate.metrics import accuracy, mean_class_accuracy
 from openfer.evaluate.report.write import read_report
 from openfer.labels import LabelSet
@@ -88,17 +88,8 @@ def holdout_metrics(held: Held, classes: int) -> tuple[MetricCard, ...]:
     truth, answer = held.targets.argmax(1), held.logits.argmax(1)
     statistics = {"accuracy": accuracy, "mean_class_accuracy": mean_class_accuracy}
     intervals = bootstrap(truth, answer, classes, statistics, np.random.default_rng(0))
-    return tuple(
-        MetricCard(
-            name=name,
-            value=interval.value,
-            low=interval.low,
-            high=interval.high,
-            rows=len(truth),
-            protocol="holdout of the training rows, which also chose the epoch; truth is the largest vote",
-        )
-        for name, interval in intervals.items()
-    )
+    protocol = "holdout of the training rows, which also chose the epoch; truth is the largest vote"
+    return _metric_cards(intervals, len(truth), protocol)
 
 
 def report_metrics(path: Path, card: Card) -> tuple[MetricCard, ...]:
@@ -113,15 +104,12 @@ def report_metrics(path: Path, card: Card) -> tuple[MetricCard, ...]:
     context = report.context
     ways = ", ".join(f"{rows} {way}" for way, rows in report.ways.items() if rows)
     protocol = f"{context.layout} {context.split}, label rule {context.rule}, single pass, rows cut by: {ways}"
-    scores = (("accuracy", report.accuracy), ("mean_class_accuracy", report.mean_class_accuracy))
+    scores = {"accuracy": report.accuracy, "mean_class_accuracy": report.mean_class_accuracy}
+    return _metric_cards(scores, report.counts.counted, protocol)
+
+
+def _metric_cards(scores: Mapping[str, Interval], rows: int, protocol: str) -> tuple[MetricCard, ...]:
     return tuple(
-        MetricCard(
-            name=name,
-            value=score.value,
-            low=score.low,
-            high=score.high,
-            rows=report.counts.counted,
-            protocol=protocol,
-        )
-        for name, score in scores
+        MetricCard(name=name, value=score.value, low=score.low, high=score.high, rows=rows, protocol=protocol)
+        for name, score in scores.items()
     )

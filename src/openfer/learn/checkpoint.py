@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from openfer.errors import ModelError
+from openfer.errors import ModelError, reason
 from openfer.files import replacing
-from openfer.learn import reason
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import warnings
 from dataclasses import replace
@@ -18,10 +17,9 @@ from torch import Tensor, nn
 
 from openfer.bundle.card import write_card
 from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, load_bundle, normalise
-from openfer.errors import ModelError
+from openfer.errors import ModelError, reason
 from openfer.files import sha256_of
 from openfer.labels import LabelSet
-from openfer.learn import reason
 from openfer.learn.backbones import read_weights
 from openfer.learn.card import OUTPUTS, make_card, report_metrics
 from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
@@ -32,6 +30,7 @@ from openfer.learn.record import RUN, read_facts
 from openfer.vision.align import Alignment, align, colour_of
 from openfer.vision.detect import load_detector
 from openfer.vision.image import Picture, read_image
+from openfer.vision.portraits import portrait_paths
 
 OPSET = 18
 PARITY = 1e-3
@@ -205,15 +204,14 @@ def real_faces(alignment: Alignment) -> Picture:
     detector = load_detector("centerface")
     assert detector is not None
     faces: list[NDArray[np.uint8]] = []
-    for package, path in (("skimage", "data/astronaut.png"), ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg")):
-        spec = importlib.util.find_spec(package)
-        assert spec is not None
-        assert spec.origin is not None
-        picture = read_image(Path(spec.origin).parent / path)
+    for path in portrait_paths().values():
+        picture = read_image(path)
         for variant in (picture, picture[:, ::-1], picture // 2, picture[::2, ::2]):
             points5 = detector.find(np.ascontiguousarray(variant))[0].points5
             assert points5 is not None
             for size in (alignment.size, alignment.size // 2):
                 face = align(np.ascontiguousarray(variant), points5, alignment.template, alignment.size, detail=size)
                 faces.append(colour_of(face, alignment.colour))
+    if not faces:
+        raise ModelError("no portrait to check the exported graph on; install them with `pip install scikit-image`")
     return np.stack(faces)

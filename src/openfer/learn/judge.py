@@ -13,10 +13,9 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from openfer.errors import ModelError
+from openfer.errors import ModelError, reason
 from openfer.evaluate.metrics import accuracy, confusion, mean_class_accuracy
 from openfer.files import replacing
-from openfer.learn import reason
 from openfer.learn.method import predict_logits
 from openfer.learn.pictures import BatchMaker
 

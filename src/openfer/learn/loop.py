@@ -143,8 +143,7 @@ class Loop:
         run, progress = self.run, self.progress
         judged = self.plain if self.ema is None else self.ema.module
         held, answered = self.judge(judged)
-        score = {"loss": -held.get("loss", 0.0), "last": 0.0}.get(run.recipe.run.select)
-        score = held.get(run.recipe.run.select, 0.0) if score is None else score
+        score = epoch_score(run.recipe.run.select, held)
         lead = run.accelerator.is_main_process
         # Without a holdout, or by wish, the last epoch counts; otherwise the first of equals.
         if progress.best_score is None or score > progress.best_score or not held or run.recipe.run.select == "last":
@@ -188,6 +187,12 @@ class Loop:
                 optimizer=self.optimizer,
                 scaler=self.run.accelerator.scaler,
             )
+
+
+def epoch_score(select: str, held: dict[str, float]) -> float:
+    """What an epoch is chosen by, higher is better; 0 where nothing was measured or the last epoch counts anyway."""
+    value = held.get(select, 0.0)
+    return -value if select == "loss" else value
 
 
 def reseed(seed: int, device: torch.device) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from openfer import __version__
-from openfer.errors import ConfigError, DataError, ModelError
+from openfer.errors import ConfigError, DataError, ModelError, reason
 from openfer.files import write_text
-from openfer.learn import reason
 from openfer.learn.checkpoint import BEST, CHECKPOINT, HOLDOUT, LAST, RECIPE, Progress
 from openfer.learn.pictures import TrainingData
 from openfer.learn.recipe import Recipe

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from openfer.bundle.load import DEFAULT, Bundle, load_bundle
-from openfer.errors import ConfigError, DataError, ModelError
+from openfer.errors import ConfigError, DataError, ModelError, reason
 from openfer.labels import LabelSet
 from openfer.predict.sources import Missing
 from openfer.records import NO_FACE, OK, UNREADABLE, Box, Face, Prediction
@@ -230,7 +230,7 @@ def _read(image: ImageLike, order: Order) -> Picture:
                 ValueError,
                 EOFError,
             ) as error:  # Pillow decodes when pixels are first asked for
-                raise DataError(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+                raise DataError(reason(error)) from error
         case _:
             raise DataError(f"expected a path, bytes, a PIL image or an array, got {type(image).__name__}")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from openfer.files import natural_key
 from openfer.vision.image import SUFFIXES
 
 Identity = tuple[int, int]
@@ -48,12 +48,6 @@ def find_pictures(sources: Sequence[str | Path], *, leave_out: Path | None = Non
             yield Path(name)
         else:
             yield from _matches(name, leave_out)
-
-
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """A sort key by which numbers inside names count as numbers and case does not matter."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
 
 
 def _in_folder(folder: Path, leave_out: Path | None) -> Iterator[Source]:

