@@ -60,6 +60,7 @@ def test_the_row_has_the_columns_of_the_documentation_in_their_order() -> None:
         ("p_fear", 0.75),
         ("p_anger", 0.25),
         ("status", "ok"),
+        ("note", None),
     ]
 
 

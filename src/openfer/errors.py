@@ -22,6 +22,10 @@ class DataError(OpenFERError):
     """A data set, a manifest or a picture is not what was expected."""
 
 
+class UnsupportedError(DataError):
+    """A kind of file that is known, but not read: a video, or a format whose plug-in is not installed."""
+
+
 class ModelError(OpenFERError):
     """A bundle, a run or a set of weights does not hold what it promises."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import importlib.util
 import os
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from openfer.errors import DataError, reason
 
@@ -28,16 +29,50 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        beside.replace(path)
-    except BrokenPipeError:
-        raise  # the reader of standard output went away inside the block; this file is not to blame
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+        with blaming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            beside.replace(path)
     finally:
         with suppress(OSError):  # where the path itself is impossible, unlink fails as well
             beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def blaming(path: Path, what: Literal["written", "read"] = "written") -> Iterator[None]:
+    """Errors of the system inside the block become one about `path`: `DataError`, that it cannot be written or read."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of standard output went away inside the block; this file is not to blame
+    except OSError as error:
+        raise DataError(f"{path}: cannot be {what} ({error.strerror or reason(error)})") from error
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove what killed runs left half written in a folder.
+
+    Args:
+        folder: where `replacing` wrote; one that is not there holds nothing.
+        name: a pattern (`fnmatch`) of the names that were to be written.
+    """
+    with suppress(OSError):
+        for entry in os.listdir(folder):  # noqa: PTH208 - names are enough, there may be many
+            left = re.fullmatch(r"\.(.+)\.(\d{1,9})\.part", entry, re.DOTALL)
+            if left and fnmatch.fnmatchcase(left[1], name) and not _is_running(int(left[2])):
+                (folder / entry).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":
+        return True  # where signal 0 is not a question
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -52,10 +87,15 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+def natural_key(name: str) -> tuple[str, str]:
     """A sort key by which numbers inside names count as numbers and case does not matter."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part], name
+    # A number is written after a null character, which no name has, so that it comes before any letter; its length
+    # stands before its digits. Strings take much less memory than lists of parts.
+    return re.sub(r"\d+", lambda number: _sortable(int(number[0])), name.casefold()), name
+
+
+def _sortable(number: int) -> str:
+    return f"\0{chr(len(str(number)))}{number}"
 
 
 def package_file(package: str, file: str) -> Path | None:

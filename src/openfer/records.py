@@ -7,7 +7,7 @@ top left pixel (that pixel's centre is at 0.5, 0.5). *Left* and *right* are as s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Point = tuple[float, float]
@@ -18,6 +18,9 @@ POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 OK = "ok"
 NO_FACE = "no_face"
 UNREADABLE = "unreadable"
+UNSUPPORTED = "unsupported"
+UNCERTAIN = "uncertain"
+"""The label of a face whose confidence is under the limit that the user set."""
 
 
 def as_points5(values: Any) -> Points5:
@@ -66,6 +69,12 @@ class Face:
     score: float | None = None
     points5: Points5 | None = None
 
+    def scaled(self, x: float, y: float) -> Face:
+        """The same face in its picture resized by the factors x and y."""
+        box = Box(x=self.box.x * x, y=self.box.y * y, w=self.box.w * x, h=self.box.h * y)
+        points = self.points5 and as_points5([(px * x, py * y) for px, py in self.points5])
+        return replace(self, box=box, points5=points)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
@@ -76,7 +85,9 @@ class Prediction:
         face: number of the face in its picture, 0 = largest; None where no face was read.
         found: the face itself; None where no face was read.
         probabilities: label name -> probability, in the model's label order; sums to 1. Empty without a face.
-        status: `ok`, `no_face` or `unreadable: <why>`.
+        status: `ok`, `no_face`, `unreadable: <why>` or, for a video and the like, `unsupported: <why>`.
+        note: what a reader must know of how the picture was read, such as `first of 12 frames`; mostly empty.
+        min_confidence: below it the label is `uncertain`, 0 to 1.
     """
 
     path: str
@@ -84,11 +95,21 @@ class Prediction:
     found: Face | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     status: str = OK
+    note: str = ""
+    min_confidence: float = 0.0
 
     @property
     def label(self) -> str | None:
-        """The most probable label's name; None without a face."""
-        return max(self.probabilities, key=self.probabilities.__getitem__) if self.probabilities else None
+        """The most probable label's name, `uncertain` below `min_confidence`; None without a face."""
+        if not self.probabilities:
+            return None
+        name = max(self.probabilities, key=self.probabilities.__getitem__)
+        return UNCERTAIN if self.probabilities[name] < self.min_confidence else name
+
+    @property
+    def failed(self) -> bool:
+        """Whether the picture or the face could not be read, for whatever reason its status gives."""
+        return self.status.startswith((UNREADABLE, UNSUPPORTED))
 
     @property
     def confidence(self) -> float | None:
@@ -116,6 +137,8 @@ class Prediction:
             found=found,
             probabilities=dict(values["probabilities"]),
             status=values["status"],
+            note=values["note"],
+            min_confidence=values["min_confidence"],
         )
 
     def to_row(self, names: tuple[str, ...]) -> dict[str, str | float | int | None]:
@@ -137,4 +160,5 @@ class Prediction:
         for name in names:
             row[f"p_{name}"] = self.probabilities.get(name)
         row["status"] = self.status
+        row["note"] = self.note or None
         return row

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from openfer.bundle.load import load_bundle
 from openfer.cli.models import resolve_model
-from openfer.data.manifest import Origin, build_manifest, write_manifest
+from openfer.data.manifest import Origin, build_manifest, load_manifest, write_manifest
 from openfer.errors import ModelError
 from openfer.evaluate.predictions import read_predictions
 from openfer.evaluate.report.write import read_report
+from openfer.evaluate.score import cut_pictures
 from openfer.labels import LABEL_SETS, LabelSet
+from tests.bundles import make_bundle
 
 OPENFER = [sys.executable, "-c", "from openfer.cli.main import run; run()"]
 
@@ -60,6 +65,26 @@ def test_a_model_is_judged(bundle_folder: Path, tmp_path: Path) -> None:
     assert report.context.command.startswith("openfer ") or "evaluate" in report.context.command
 
 
+def test_the_page_shows_the_card_and_the_faces_that_the_network_saw(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], n=16)
+    done = openfer("evaluate", bundle_folder, manifest, "--out", tmp_path / "out", "--detector", "none")
+    assert done.returncode == 0, done.stderr
+    report = read_report(tmp_path / "out" / "report.json")
+    bundle = load_bundle(bundle_folder, threads=1)
+    assert report.card == bundle.card
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert bundle.card.limits in page
+    shown = report.errors + report.hardest
+    assert len(shown) > 8
+    assert page.count("data:image/jpeg;base64,") == len(shown)
+    encoded = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)[0]
+    face = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"), dtype=int)
+    pictures = cut_pictures(bundle, load_manifest(manifest), [example.row for example in shown], detector=None)
+    distances = {row: np.abs(face - picture).mean() for row, picture in pictures.items()}
+    assert min(distances, key=distances.__getitem__) == shown[0].row
+    assert distances[shown[0].row] < 12, "lossy, but the same picture"
+
+
 def test_json_and_the_status_of_unreadable_rows(bundle_folder: Path, tmp_path: Path) -> None:
     manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], broken=2)
     done = openfer("evaluate", bundle_folder, manifest, "--split", "test", "--out", tmp_path / "out", "--json")
@@ -87,7 +112,29 @@ def test_other_classes_need_the_users_word(bundle_folder: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
     done = openfer(*arguments, "--labels", "intersection")
     assert done.returncode == 0, done.stderr
-    assert "left out: contempt (0 rows)" in done.stdout
+    assert "7 classes that model and data share; left out: contempt (only the model has it)" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "left out: contempt (only the model has it)" in page
+    left_out = json.loads((tmp_path / "out" / "report.json").read_text())["left_out"]
+    assert left_out == [{"name": "contempt", "only": "model", "rows": 0}]
+
+
+def test_rows_of_a_class_that_the_model_lacks_are_left_out_and_counted(tmp_path: Path) -> None:
+    seven = make_bundle(tmp_path / "seven", label_set="basic7")
+    manifest = write_drawn(tmp_path / "m.parquet", LABEL_SETS["ferplus"], n=24)
+    arguments = ["evaluate", seven, manifest, "--out", tmp_path / "out", "--detector", "none"]
+    refused = openfer(*arguments)
+    assert refused.returncode == 2
+    assert "only the manifest has contempt; judge what both have with --labels intersection" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    done = openfer(*arguments, "--labels", "intersection")
+    assert done.returncode == 0, done.stderr
+    assert "left out: contempt (only the data has it, 3 rows)" in done.stdout
+    assert "21 of 24" in done.stdout
+    report = read_report(tmp_path / "out" / "report.json")
+    assert (report.counts.left_out, report.counts.counted) == (3, 21)
+    assert report.not_counted == {"left_out: contempt": 3}
+    assert "contempt" not in report.labels
 
 
 @pytest.mark.parametrize(

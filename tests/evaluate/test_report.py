@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from openfer.bundle.card import read_card
+from openfer.bundle.load import CARD
 from openfer.errors import DataError
 from openfer.evaluate.predictions import Context, Predictions, build_predictions
-from openfer.evaluate.report.build import evaluate_predictions
-from openfer.evaluate.report.record import EvaluationReport
+from openfer.evaluate.report.build import MAX_REASONS, evaluate_predictions
+from openfer.evaluate.report.record import EvaluationReport, LeftOut
 from openfer.evaluate.report.write import read_report, write_report
 from openfer.labels import LabelSet
 
@@ -56,6 +56,10 @@ def test_scores_and_counts_of_a_worked_example(report: EvaluationReport) -> None
     assert (calm.support, calm.answers, calm.recall, calm.precision) == (4, 2, 0.5, 1.0)
     assert (cross.support, cross.answers, cross.recall) == (2, 3, 1.0)
     assert (glad.support, glad.answers, glad.recall, glad.precision, glad.f1) == (0, 1, None, 0.0, 0.0)
+    assert (calm.confused_with, calm.confused) == ("cross", 1)
+    assert (cross.confused_with, cross.confused) == (None, 0)
+    assert report.macro_f1_interval is not None
+    assert report.macro_f1_interval[0] < report.macro_f1 < report.macro_f1_interval[1]
 
 
 def test_every_row_is_accounted_for(report: EvaluationReport) -> None:
@@ -65,6 +69,22 @@ def test_every_row_is_accounted_for(report: EvaluationReport) -> None:
     assert report.ways == {"points": 2, "detected": 1, "frame": 2, "unknown": 1}
     assert sum(report.ways.values()) == counts.counted
     assert [(failure.row, failure.name) for failure in report.failures] == [(7, "7.png")]
+    assert report.not_counted == {"no label": 1, "unreadable": 1, "left_out: awe": 1, "excluded: tie": 1}
+    assert report.left_out == (LeftOut(name="awe", only="data", rows=1),)
+
+
+def test_many_reasons_not_to_count_are_summed_up() -> None:
+    statuses = ["ok", "ok", *["tie"] * 3, *(f"odd {number}" for number in range(40))]
+    report = evaluate_predictions(judged("c" * 45, "c" * 45, {"status": statuses}))
+    assert next(iter(report.not_counted.items())) == ("tie", 3)
+    assert len(report.not_counted) == MAX_REASONS + 1
+    assert sum(report.not_counted.values()) == report.counts.rows - report.counts.counted == 43
+
+
+def test_what_only_the_model_has_is_told_from_what_only_the_data_has() -> None:
+    report = evaluate_predictions(judged("cx", "cx", left_out=("awe", "zeal"), model_only=("zeal",)))
+    assert report.left_out == (LeftOut(name="awe", only="data", rows=0), LeftOut(name="zeal", only="model", rows=0))
+    assert "left out: awe (only the data has it, 0 rows), zeal (only the model has it)." in report.warnings[0]
 
 
 def test_a_missing_picture_is_an_unreadable_row() -> None:
@@ -76,7 +96,7 @@ def test_a_missing_picture_is_an_unreadable_row() -> None:
 def test_what_a_reader_must_know_is_said(report: EvaluationReport) -> None:
     text = "\n".join(report.warnings)
     assert "1 of 10 rows could not be read" in text
-    assert "left out: awe (1 rows)" in text
+    assert "left out: awe (only the data has it, 1 row)" in text
     assert "No row of class glad" in text
     assert not evaluate_predictions(judged("cxg", "cxg")).warnings
     assert "trained on" in evaluate_predictions(judged("cxg", "cxg", split="train")).warnings[0]
@@ -107,9 +127,25 @@ def test_nothing_to_judge_is_refused() -> None:
         evaluate_predictions(judged("--", "cx"))
 
 
-def test_a_report_survives_json(report: EvaluationReport) -> None:
-    assert EvaluationReport.from_dict(report.to_dict()) == report
-    assert EvaluationReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+def test_a_report_survives_json(report: EvaluationReport, bundle_folder: Path) -> None:
+    with_card = replace(report, card=read_card(bundle_folder / CARD))
+    for one in (report, with_card):
+        assert EvaluationReport.from_dict(one.to_dict()) == one
+        assert EvaluationReport.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_a_card_that_does_not_hold_is_refused_in_one_line(report: EvaluationReport, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report.to_dict() | {"card": {"format": 1, "odd": 2}}))
+    with pytest.raises(DataError, match="not a report") as refused:
+        read_report(tmp_path / "report.json")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_command_with_a_path_that_is_not_utf8_is_kept(report: EvaluationReport, tmp_path: Path) -> None:
+    odd = replace(report, context=replace(report.context, command="openfer evaluate \udcff.parquet"))
+    write_report(odd, tmp_path)
+    assert read_report(tmp_path / "report.json") == odd
+    assert "openfer evaluate ?.parquet" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_files_are_written_and_read(report: EvaluationReport, tmp_path: Path) -> None:
@@ -147,51 +183,6 @@ def test_a_damaged_report_is_refused(tmp_path: Path, text: str, message: str) ->
         read_report(tmp_path / "report.json")
     with pytest.raises(DataError, match="no report"):
         read_report(tmp_path / "none.json")
-
-
-class _Page(HTMLParser):
-    """Collects a page's addresses and text, and refuses tags that do not close."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        if tag not in ("meta", "img", "link", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_the_page_is_whole_without_a_network(report: EvaluationReport, tmp_path: Path) -> None:
-    write_report(report, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    parsed = _Page(page)
-    assert len(parsed.addresses) == 1
-    assert parsed.addresses[0].startswith("data:image/png;base64,")
-    assert not re.search(r"https?://|@import|url\(|<script", page)
-    assert "prefers-color-scheme: dark" in page
-    for text in ("66.7 %", "75.0 %", "mean recall of the 2 classes", "by given points", "calm", "toy"):
-        assert text in parsed.text
-
-
-def test_what_comes_from_files_cannot_become_markup(report: EvaluationReport, tmp_path: Path) -> None:
-    hostile = replace(report, context=replace(report.context, model="<script>alert(1)</script>", rule='"><img src=x>'))
-    write_report(hostile, tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert "<img src=x" not in page
-    assert "<b>gone" not in page
-    assert "unreadable: <b>gone</b>" in _Page(page).text
 
 
 def test_the_picture_takes_any_class_name_and_many_classes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from openfer.bundle.load import Bundle, load_bundle
 from openfer.data.manifest import Manifest, Origin, build_manifest
 from openfer.errors import ConfigError, DataError
-from openfer.evaluate.score import match_labels, restrict, score_manifest
+from openfer.evaluate.score import cut_pictures, match_labels, score_manifest
 from openfer.labels import LABEL_SETS, LabelSet
 from openfer.vision.cut import cut_face
 from openfer.vision.detect import load_detector
@@ -120,7 +120,7 @@ def test_labels_are_matched_by_name_not_by_number(bundle: Bundle) -> None:
     answers = score_manifest(bundle, drawn(8, other), "test", detector=None)
     plain = score_manifest(bundle, drawn(8), "test", detector=None)
     assert answers.labels == other
-    np.testing.assert_array_equal(answers.probabilities[:, ::-1], plain.probabilities)
+    np.testing.assert_allclose(answers.probabilities[:, ::-1], plain.probabilities, atol=1e-6)
     assert answers.column("truth") == list(other.names)
 
 
@@ -131,6 +131,7 @@ def test_a_class_that_only_the_model_has_is_refused_or_left_out(bundle: Bundle) 
     answers = score_manifest(bundle, manifest, "test", detector=None, labels="intersection")
     assert answers.labels.names == LABEL_SETS["basic7"].names
     assert (answers.context.labels, answers.context.left_out) == ("intersection", ("contempt",))
+    assert answers.context.model_only == ("contempt",)
     whole = score_manifest(bundle, drawn(7), "test", detector=None).probabilities
     kept = whole[:, [FERPLUS.index(name) for name in answers.labels]]
     np.testing.assert_allclose(answers.probabilities, kept / kept.sum(axis=1, keepdims=True), atol=1e-6)
@@ -147,6 +148,14 @@ def test_rows_of_a_class_that_only_the_truth_has_do_not_count(bundle: Bundle) ->
     assert answers.column("truth") == ["anger", None, "fear"] * 2
     assert answers.counted.tolist() == [True, False, True] * 2
     assert "boredom" in answers.context.left_out
+    assert set(answers.context.left_out) - set(answers.context.model_only) == {"boredom"}
+
+
+def test_where_nothing_is_left_out_the_rule_for_labels_changes_nothing(bundle: Bundle) -> None:
+    shared = score_manifest(bundle, drawn(8), "test", detector=None, labels="intersection")
+    same = score_manifest(bundle, drawn(8), "test", detector=None)
+    assert shared.table == same.table
+    assert shared.context == same.context
 
 
 def test_a_split_without_rows_labels_or_shared_classes_is_refused(bundle: Bundle) -> None:
@@ -177,8 +186,14 @@ def test_the_answers_say_how_they_came_about(bundle: Bundle) -> None:
     assert {"openfer", "python", "numpy", "onnxruntime", "pillow"} <= set(context.versions)
 
 
-def test_restricted_probabilities_sum_to_one_also_where_nothing_is_left() -> None:
-    probabilities = np.array([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
-    assert restrict(probabilities, [2, 1]).tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert restrict(probabilities, [1, 0]).tolist() == [[1 / 3, 2 / 3], [0.0, 1.0]]
-    assert restrict(probabilities, [2, 0, 1])[0].tolist() == [0.25, 0.5, 0.25]
+def test_pictures_are_cut_as_they_were_for_scoring(bundle: Bundle, astronaut: Path) -> None:
+    given = {"image": {"bytes": astronaut.read_bytes(), "path": None}, "box": [150.0, 10.0, 150.0, 200.0]}
+    manifest = drawn(4, changes=[{"points5": POINTS}, given, {"image": {"bytes": b"broken", "path": None}}])
+    detector = load_detector("centerface", threads=1)
+    answers = score_manifest(bundle, manifest, "test", detector=detector)
+    assert answers.column("way") == ["points", "detected", None, "frame"]
+    pictures = cut_pictures(bundle, manifest, [3, 0, 1, 2], detector=detector)
+    assert sorted(pictures) == [0, 1, 3]
+    for row, picture in pictures.items():
+        expected = bundle.probabilities(picture[None])[0]
+        np.testing.assert_allclose(answers.probabilities[row], expected, atol=1e-6)

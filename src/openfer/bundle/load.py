@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,9 +92,18 @@ class Bundle:
         ]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def probabilities(self, pictures: Picture) -> Array:
-        """Calibrated probabilities [N, K] of pictures uint8 [N, size, size, 3]."""
-        return softmax(self.run(pictures)[0] / self.card.temperature)
+    def probabilities(self, pictures: Picture, *, columns: Sequence[int] | None = None) -> Array:
+        """Calibrated probabilities of pictures uint8 [N, size, size, 3].
+
+        Args:
+            pictures: cut by the card's alignment.
+            columns: the labels to choose among; the probabilities of these alone sum to 1. None for all.
+
+        Returns:
+            [N, K], or one column for each of `columns`.
+        """
+        logits = self.run(pictures)[0] / self.card.temperature
+        return softmax(logits if columns is None else logits[:, list(columns)])
 
 
 def _check_shape(path: Path, values: list[onnxruntime.NodeArg], name: str, promised: tuple[int | None, ...]) -> None:

@@ -40,7 +40,7 @@ def evaluate(
     from openfer.evaluate.predictions import write_predictions
     from openfer.evaluate.report.build import evaluate_predictions
     from openfer.evaluate.report.write import write_report
-    from openfer.evaluate.score import score_manifest
+    from openfer.evaluate.score import cut_pictures, score_manifest
     from openfer.vision.detect import load_detector
 
     if out.exists() and not out.is_dir():
@@ -62,8 +62,9 @@ def evaluate(
         )
     # First of all: where no row can be judged, this file says why.
     write_predictions(predictions, out / PREDICTIONS)
-    report = evaluate_predictions(predictions)
-    write_report(report, out)
+    report = evaluate_predictions(predictions, card=bundle.card)
+    shown = [example.row for example in report.errors + report.hardest]
+    write_report(report, out, pictures=cut_pictures(bundle, data, shown, detector=finder))
     if json:
         print_json(report.to_dict())
     else:

@@ -48,6 +48,7 @@ class Context:
         detector: what found faces in rows without points; `none` for nothing.
         labels: `same` where model and truth have the same names, else `intersection`.
         left_out: names that only one of the two has.
+        model_only: those of them that only the model has.
         command: the command that wrote the file.
         versions: program or library -> version.
         warnings: what a reader of the numbers must know, such as that the model's answers depend on the batch.
@@ -64,6 +65,7 @@ class Context:
     detector: str = ""
     labels: str = "same"
     left_out: tuple[str, ...] = ()
+    model_only: tuple[str, ...] = ()
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -72,7 +74,7 @@ class Context:
     def from_dict(cls, values: Mapping[str, Any]) -> Context:
         """The inverse of `dataclasses.asdict`, also after a round trip through JSON; unknown keys are left out."""
         known = {name.name: values[name.name] for name in fields(cls) if name.name in values}
-        for name in ("left_out", "warnings"):
+        for name in ("left_out", "model_only", "warnings"):
             known[name] = tuple(known.get(name, ()))
         return cls(**known)
 

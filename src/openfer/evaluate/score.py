@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from openfer.runtime import thread_count
 from openfer.vision.align import Alignment
 from openfer.vision.cut import Cut, cut_face
 from openfer.vision.detect import Detector
+from openfer.vision.image import Picture
 
 LabelRule = Literal["same", "intersection"]
 LABEL_RULES: tuple[LabelRule, ...] = ("same", "intersection")
@@ -96,8 +97,9 @@ def score_manifest(
             rows_sha256=chosen.digest,
             split=split,
             detector="none" if detector is None else type(detector).__name__.lower(),
-            labels=labels,
+            labels="intersection" if left_out else "same",
             left_out=left_out,
+            model_only=tuple(name for name in left_out if name not in manifest.labels),
             command=command,
         ),
     )
@@ -126,13 +128,20 @@ def match_labels(model: LabelSet, truth: LabelSet, rule: str) -> tuple[LabelSet,
     return truth.intersection(model), only_model + only_truth
 
 
-def restrict(probabilities: NDArray[Any], columns: list[int]) -> NDArray[Any]:
-    """Some columns of probabilities [N, K], renormalised to the sum 1; uniform where nothing was on any of them."""
-    if sorted(columns) == list(range(probabilities.shape[1])):
-        return probabilities[:, columns]
-    chosen = probabilities[:, columns]
-    total = chosen.sum(axis=1, keepdims=True)
-    return np.where(total == 0, 1.0 / len(columns), chosen / np.where(total == 0, 1.0, total))
+def cut_pictures(
+    bundle: Bundle, manifest: Manifest, rows: Iterable[int], *, detector: Detector | None
+) -> dict[int, Picture]:
+    """Some rows' pictures as the network reads them, uint8 [size, size, 3]; a row that cannot be cut is absent.
+
+    Args:
+        bundle: the model.
+        manifest: the data set.
+        rows: numbers of rows in the manifest.
+        detector: the one that the rows were scored with; None goes straight to the frame.
+    """
+    alignment = bundle.card.input.alignment()
+    cuts = {row: _cut_row(manifest, row, alignment, detector) for row in rows}
+    return {row: cut.pixels for row, cut in cuts.items() if isinstance(cut, Cut)}
 
 
 def _check_any_label(truth: list[str | None], statuses: list[str], shared: LabelSet, split: str) -> None:
@@ -179,11 +188,12 @@ def _cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detec
 
 def _answer(bundle: Bundle, cuts: list[Cut | str], shared: LabelSet) -> NDArray[np.float32]:
     """Probabilities [n, K] over the shared names; NaN where there is no picture."""
+    columns = bundle.card.label_names().columns_for(shared)
     read = [place for place, cut in enumerate(cuts) if isinstance(cut, Cut)]
     answers = np.full((len(cuts), len(shared)), np.nan, dtype=np.float32)
     if read:
         pictures = np.stack([cut.pixels for cut in cuts if isinstance(cut, Cut)])
-        answers[read] = restrict(bundle.probabilities(pictures), bundle.card.label_names().columns_for(shared))
+        answers[read] = bundle.probabilities(pictures, columns=columns)
     return answers
 
 

@@ -1,46 +1,31 @@
-"""Pictures become faces with expressions: decode, detect, align, classify."""
+"""Pictures become faces with expressions, several pictures at a time."""
 
 from __future__ import annotations
 
-import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from openfer.bundle.load import DEFAULT, Bundle, load_bundle
-from openfer.errors import ConfigError, DataError, ModelError, reason
-from openfer.labels import LabelSet
-from openfer.predict.sources import Missing
-from openfer.records import NO_FACE, OK, UNREADABLE, Box, Face, Prediction
+from openfer.errors import ConfigError, ModelError
+from openfer.labels import LabelSet, canonical, label_set
+from openfer.predict.look import Eye, ImageLike, Order, Seen, look
+from openfer.records import Prediction
 from openfer.runtime import thread_count
-from openfer.vision.align import Alignment
-from openfer.vision.cut import cut_face
 from openfer.vision.detect import DETECT_SIZE, Detector, load_detector
-from openfer.vision.image import Picture, as_picture, read_image, to_rgb
-
-ImageLike = str | Path | bytes | Image.Image | NDArray[np.generic] | Missing
-Order = Literal["rgb", "bgr"]
+from openfer.vision.image import MAX_PIXELS
 
 CHUNK = 16
-"""Photos whose faces are classified together; also what bounds the memory of a long run."""
+"""Pictures whose faces are classified together."""
 DETECT_SIZES = (32, 4096)
 """Smallest and largest long side, pixels, at which a picture is searched."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one picture holds, before classification: its rows, and the pixels of those that can be classified."""
-
-    rows: list[Prediction]
-    pixels: list[Picture | None]
 
 
 @dataclass(frozen=True)
@@ -50,13 +35,19 @@ class Predictor:
     Args:
         bundle: the model.
         detector: finds the faces; None where every picture is a face already.
+        labels: the labels to choose among, in the order of the probabilities; a subset of the model's.
         detect_size: the long side, pixels, at which a picture is searched.
+        min_confidence: a label less probable than this is `uncertain`, 0 to 1.
+        max_pixels: larger pictures are refused.
         threads: upper bound of threads; None for all that this process may use.
     """
 
     bundle: Bundle
     detector: Detector | None
+    labels: LabelSet
     detect_size: int = DETECT_SIZE
+    min_confidence: float = 0.0
+    max_pixels: int = MAX_PIXELS
     threads: int | None = None
 
     @classmethod
@@ -66,6 +57,9 @@ class Predictor:
         *,
         detector: str = "centerface",
         detect_size: int = DETECT_SIZE,
+        labels: str | None = None,
+        min_confidence: float = 0.0,
+        max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
     ) -> Predictor:
         """A predictor from a model's name or folder.
@@ -74,34 +68,45 @@ class Predictor:
             name_or_path: `default`, the name of a model in the package, or a bundle's folder.
             detector: a name of `openfer.vision.detect.DETECTORS`; `none` takes every picture as one face.
             detect_size: the long side, pixels, at which a picture is searched: larger finds smaller faces, slower.
+            labels: choose among these only: the name of a label set, or names with commas (`happiness,anger`). Their
+                probabilities are brought to a sum of 1. None for all labels of the model.
+            min_confidence: a label less probable than this is `uncertain`, 0 to 1.
+            max_pixels: larger pictures are refused, before they are decoded.
             threads: upper bound of threads; None for all that this process may use.
 
         Raises:
-            ConfigError: an unknown detector, a size or a number of threads out of range.
+            ConfigError: an unknown detector, a label that the model does not have, a number out of range.
             ModelError: no such model, or one that does not hold what its card says.
         """
         low, high = DETECT_SIZES
         if not low <= detect_size <= high:
             raise ConfigError(f"detect size: expected {low} to {high} px, got {detect_size}")
+        if not 0.0 <= min_confidence <= 1.0:
+            raise ConfigError(f"min confidence: expected 0 to 1, got {min_confidence}")
+        if max_pixels < 1:
+            raise ConfigError(f"max pixels: expected 1 or more, got {max_pixels}")
         thread_count(threads)
-        bundle = load_bundle(name_or_path, threads=threads)
+        # Pictures are worked on side by side, one thread each: sessions that take all cores would wait for each other.
+        bundle = load_bundle(name_or_path, threads=1)
         if bundle.card.inputs != ("image",):
             raise ModelError(
                 f"{bundle.path}: needs the inputs {', '.join(bundle.card.inputs)}; photos are read for 'image' alone"
             )
-        # Photos are searched side by side, one thread each: that keeps all cores busy while others decode.
-        return cls(bundle, load_detector(detector, threads=1), detect_size, threads)
-
-    @property
-    def labels(self) -> LabelSet:
-        """The model's labels, in the order of the probabilities."""
-        return self.bundle.card.label_names()
+        return cls(
+            bundle,
+            load_detector(detector, threads=1),
+            _chosen(bundle.card.label_names(), labels),
+            detect_size,
+            min_confidence,
+            max_pixels,
+            threads,
+        )
 
     def predict(self, images: Iterable[ImageLike], *, order: Order = "rgb") -> list[list[Prediction]]:
         """The faces of pictures: one list a picture, largest face first.
 
         A picture without a face gives one prediction with the status `no_face`, one that cannot be read
-        `unreadable: <why>`; no picture raises.
+        `unreadable: <why>` or `unsupported: <why>`; no picture raises.
 
         Args:
             images: paths, files' bytes, PIL images or arrays (uint8 [H, W] or [H, W, 3]).
@@ -112,44 +117,91 @@ class Predictor:
         """
         return list(self.iter_predict(images, order=order))
 
-    def iter_predict(self, images: Iterable[ImageLike], *, order: Order = "rgb") -> Iterator[list[Prediction]]:
-        """As `predict`, one picture after the other, for any number of pictures in little memory."""
+    def iter_predict(
+        self, images: Iterable[ImageLike], *, order: Order = "rgb", chunk: int = CHUNK
+    ) -> Iterator[list[Prediction]]:
+        """As `predict`, one picture after the other, for any number of pictures in little memory.
+
+        Args:
+            images: see `predict`; taken at most three chunks ahead of what has been handed out.
+            order: see `predict`.
+            chunk: pictures whose faces are classified together. 1 answers each picture before it takes the next, as a
+                camera wants it.
+        """
         single = isinstance(images, str | Path | bytes | Image.Image)
         if single or (isinstance(images, np.ndarray) and images.ndim < 4):
             raise ConfigError("predict: expected a list of images, got one image; write predict([image])")
         if order not in ("rgb", "bgr"):
             raise ConfigError(f"order: expected 'rgb' or 'bgr', got '{order}'")
-        return self._stream(iter(images), order)
-
-    def _stream(self, images: Iterator[ImageLike], order: Order) -> Iterator[list[Prediction]]:
-        workers = thread_count(self.threads)
-        look = partial(
-            _look,
+        if chunk < 1:
+            raise ConfigError(f"chunk: expected 1 or more, got {chunk}")
+        eye = Eye(
             detector=self.detector,
             alignment=self.bundle.card.input.alignment(),
             detect_size=self.detect_size,
+            max_pixels=self.max_pixels,
             order=order,
         )
-        with ThreadPoolExecutor(workers) as pool:
-            while chunk := list(islice(images, max(CHUNK, 4 * workers))):
-                # Decoding silences Pillow's warnings; this outer block undoes what threads do to the global filters.
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    seen = list(map(look, chunk) if workers == 1 else pool.map(look, chunk))
-                yield from self._classify(seen)
+        images, workers = iter(images), thread_count(self.threads)
+        if workers == 1 or chunk == 1:
+            return self._one_by_one(images, eye, chunk)
+        return self._side_by_side(images, eye, max(chunk, workers), workers)
 
-    def _classify(self, seen: list[_Seen]) -> Iterator[list[Prediction]]:
+    def _one_by_one(self, images: Iterator[ImageLike], eye: Eye, chunk: int) -> Iterator[list[Prediction]]:
+        while part := list(islice(images, chunk)):
+            yield from self._classify([look(image, eye) for image in part])
+
+    def _side_by_side(
+        self, images: Iterator[ImageLike], eye: Eye, chunk: int, workers: int
+    ) -> Iterator[list[Prediction]]:
+        """Chunks go through two queues, one is looked at and one classified at a time; more pictures are not taken."""
+        looking: deque[list[Future[Seen]]] = deque()
+        classifying: deque[Future[list[list[Prediction]]]] = deque()
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="openfer")
+        try:
+            more = True
+            while more or looking or classifying:
+                part = list(islice(images, chunk)) if more else []
+                more = len(part) == chunk
+                if part:
+                    looking.append([pool.submit(look, image, eye) for image in part])
+                if looking and (len(looking) > 1 or not more):
+                    seen = [future.result() for future in looking.popleft()]
+                    classifying.append(pool.submit(self._classify, seen))
+                if classifying and (len(classifying) > 1 or not (more or looking)):
+                    yield from classifying.popleft().result()
+        finally:
+            # Also where the caller wants no more: what waits is dropped, what runs ends within a picture.
+            pool.shutdown(cancel_futures=True)
+
+    def _classify(self, seen: list[Seen]) -> list[list[Prediction]]:
         """Add the probabilities to the rows: the faces of all pictures go through the network together."""
         pixels = [cut for picture in seen for cut in picture.pixels if cut is not None]
-        answers = iter(self.bundle.probabilities(np.stack(pixels)) if pixels else ())
-        names = self.labels.names
-        for picture in seen:
-            yield [
-                row
-                if face is None
-                else replace(row, probabilities=dict(zip(names, next(answers).tolist(), strict=True)))
-                for row, face in zip(picture.rows, picture.pixels, strict=True)
-            ]
+        columns = self.bundle.card.label_names().columns_for(self.labels)
+        answers = iter(self.bundle.probabilities(np.stack(pixels), columns=columns).tolist() if pixels else ())
+
+        def finished(row: Prediction, cut: object) -> Prediction:
+            if cut is None:
+                return row
+            probabilities = dict(zip(self.labels, next(answers), strict=True))
+            return replace(row, probabilities=probabilities, min_confidence=self.min_confidence)
+
+        return [
+            [finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen
+        ]
+
+
+def _chosen(own: LabelSet, wanted: str | None) -> LabelSet:
+    """The model's labels, or those of them that the user names."""
+    if wanted is None:
+        return own
+    # A model's own name for a label comes first, then the words that people use for it (`happy`).
+    words = label_set(wanted)
+    chosen = LabelSet(words.name, tuple(word if word in own else canonical(word) or word for word in words))
+    unknown = [name for name in chosen if name not in own]
+    if unknown:
+        raise ConfigError(f"labels '{wanted}': the model does not know {', '.join(unknown)}; it has {', '.join(own)}")
+    return chosen
 
 
 def analyze(
@@ -158,6 +210,8 @@ def analyze(
     model: str | Path = DEFAULT,
     detector: str = "centerface",
     detect_size: int = DETECT_SIZE,
+    labels: str | None = None,
+    min_confidence: float = 0.0,
     threads: int | None = None,
     order: Order = "rgb",
 ) -> list[Prediction]:
@@ -168,7 +222,7 @@ def analyze(
 
     Args:
         image: a path, a file's bytes, a PIL image or an array (uint8 [H, W] or [H, W, 3]).
-        model: see `Predictor.load`, also for `detector`, `detect_size` and `threads`.
+        model: see `Predictor.load`, also for `detector`, `detect_size`, `labels`, `min_confidence` and `threads`.
         order: the order of an array's colour channels; OpenCV's are `bgr`.
 
     Returns:
@@ -177,76 +231,19 @@ def analyze(
     Raises:
         ConfigError, ModelError: as `Predictor.load`; no picture raises.
     """
-    return _cached(str(model), detector, detect_size, threads).predict([image], order=order)[0]
+    predictor = _cached(str(model), detector, detect_size, labels, min_confidence, threads)
+    return predictor.predict([image], order=order)[0]
 
 
 @lru_cache(maxsize=4)
-def _cached(model: str, detector: str, detect_size: int, threads: int | None) -> Predictor:
-    return Predictor.load(model, detector=detector, detect_size=detect_size, threads=threads)
-
-
-def _look(
-    image: ImageLike, *, detector: Detector | None, alignment: Alignment, detect_size: int, order: Order
-) -> _Seen:
-    """Decode one picture, find its faces and cut them. Never raises because of the picture."""
-    name = _name(image)
-    try:
-        picture = _read(image, order)
-    except DataError as error:
-        return _Seen([Prediction(path=name, status=f"{UNREADABLE}: {error}")], [None])
-    if detector is None:
-        height, width = picture.shape[:2]
-        faces = [Face(box=Box(x=0.0, y=0.0, w=float(width), h=float(height)))]
-    else:
-        faces = detector.find(picture, detect_size=detect_size)
-    if not faces:
-        return _Seen([Prediction(path=name, status=NO_FACE)], [None])
-    rows, pixels = [], []
-    for number, face in enumerate(faces):
-        status, cut = OK, None
-        try:
-            cut = cut_face(picture, alignment, points5=face.points5).pixels
-        except DataError as error:
-            status = f"{UNREADABLE}: {error}"
-        rows.append(Prediction(path=name, face=number, found=face, status=status))
-        pixels.append(cut)
-    return _Seen(rows, pixels)
-
-
-def _read(image: ImageLike, order: Order) -> Picture:
-    match image:
-        case Missing():
-            raise DataError(image.why)
-        case str() | Path() | bytes():
-            return read_image(image)
-        case np.ndarray():
-            return as_picture(image, order)
-        case Image.Image():
-            try:
-                return to_rgb(ImageOps.exif_transpose(image))
-            except (
-                OSError,
-                SyntaxError,
-                ValueError,
-                EOFError,
-            ) as error:  # Pillow decodes when pixels are first asked for
-                raise DataError(reason(error)) from error
-        case _:
-            raise DataError(f"expected a path, bytes, a PIL image or an array, got {type(image).__name__}")
-
-
-def _name(image: ImageLike) -> str:
-    """What the row calls the picture: always text that can be written as UTF-8."""
-    match image:
-        case Missing():
-            name = image.path
-        case str() | Path():
-            name = str(image)
-        case Image.Image():
-            name = str(getattr(image, "filename", "") or "<image>")
-        case np.ndarray():
-            name = "<array>"
-        case _:
-            name = f"<{type(image).__name__}>"
-    # File systems allow names that are not UTF-8; Python carries them as lone surrogates.
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+def _cached(
+    model: str, detector: str, detect_size: int, labels: str | None, min_confidence: float, threads: int | None
+) -> Predictor:
+    return Predictor.load(
+        model,
+        detector=detector,
+        detect_size=detect_size,
+        labels=labels,
+        min_confidence=min_confidence,
+        threads=threads,
+    )

@@ -99,6 +99,14 @@ def frame(picture: Picture, box: Box, margin: float, size: int, *, detail: int =
     return _warp(picture, (complex(side, 0.0), corner), size, detail)
 
 
+def cut_side(points5: Points5, template: str) -> float:
+    """Side of the square that `align` cuts by these points, pixels of their picture; 0 where they coincide."""
+    try:
+        return abs(fit_similarity(TEMPLATES[template], np.asarray(points5, dtype=np.float64))[0])
+    except DataError:
+        return 0.0
+
+
 def fit_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[complex, complex]:
     """The similarity z -> a z + b (points as complex numbers) with the least squared error from source to target.
 

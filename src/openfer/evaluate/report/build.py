@@ -7,25 +7,36 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from openfer.bundle.card import Card
 from openfer.data.pictures import MISSING
 from openfer.errors import DataError
 from openfer.evaluate import metrics
 from openfer.evaluate.calibration import reliability
 from openfer.evaluate.intervals import DRAWS, bootstrap, cluster_numbers
 from openfer.evaluate.predictions import Context, Predictions
-from openfer.evaluate.report.record import ClassScores, EvaluationReport, Failure, RowCounts
+from openfer.evaluate.report.classes import class_statistics, class_table, known_range
+from openfer.evaluate.report.examples import confident_errors, hardest_right
+from openfer.evaluate.report.record import EvaluationReport, Failure, LeftOut, RowCounts
 from openfer.evaluate.score import LEFT_OUT
 from openfer.records import OK, UNREADABLE
 from openfer.vision.cut import WAYS
 
 MAX_FAILURES = 20
 """Unreadable rows that a report names; the predictions file has them all."""
+MAX_REASONS = 20
+"""Reasons for which rows do not count that a report names one by one; the others become one line."""
+UNLABELLED, OTHER = "no label", "other reasons"
 FEW_CLUSTERS = 20
 """With fewer people or clips a bootstrap interval is too narrow to be trusted."""
 
 
 def evaluate_predictions(
-    predictions: Predictions, context: Context | None = None, *, draws: int = DRAWS, seed: int = 0
+    predictions: Predictions,
+    context: Context | None = None,
+    *,
+    card: Card | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> EvaluationReport:
     """Judge predictions.
 
@@ -34,6 +45,7 @@ def evaluate_predictions(
     Args:
         predictions: answers and truth.
         context: how they came about; None for what the predictions say themselves.
+        card: the card of the model that answered; None where only predictions are known.
         draws: number of resampled data sets for the intervals.
         seed: of the resampling.
 
@@ -50,10 +62,15 @@ def evaluate_predictions(
     k = len(predictions.labels)
     matrix = metrics.confusion(truth, predicted, k)
     resampled, clusters = _clusters(predictions, counted)
-    scores = {"accuracy": metrics.accuracy, "mean_class_accuracy": metrics.mean_class_accuracy}
+    scores = {
+        "accuracy": metrics.accuracy,
+        "mean_class_accuracy": metrics.mean_class_accuracy,
+        "macro_f1": metrics.macro_f1,
+        **class_statistics(k),
+    }
     rng = np.random.default_rng(seed)
     intervals = bootstrap(truth, predicted, k, scores, rng, clusters=clusters, draws=draws)
-    counts = _row_counts(predictions)
+    counts, left_out = _row_counts(predictions), _left_out(predictions, context)
     number = len(counted) if clusters is None else len(np.unique(clusters))
     return EvaluationReport(
         context=context,
@@ -63,17 +80,24 @@ def evaluate_predictions(
         accuracy=intervals["accuracy"],
         mean_class_accuracy=intervals["mean_class_accuracy"],
         classes_used=int(metrics.classes_used(matrix)),
-        macro_f1=float(metrics.macro_f1(matrix)),
+        macro_f1=intervals["macro_f1"].value,
+        macro_f1_interval=known_range(intervals["macro_f1"]),
         calibration_error=metrics.expected_calibration_error(probabilities, truth),
         negative_log_likelihood=metrics.negative_log_likelihood(probabilities, truth),
-        classes=_class_table(predictions.labels.names, matrix),
+        classes=class_table(predictions.labels.names, matrix, intervals),
         confusion=tuple(tuple(row) for row in matrix.tolist()),
         reliability=reliability(probabilities, truth),
         resampled=resampled,
         clusters=number,
         draws=draws,
+        not_counted=_not_counted(predictions),
+        left_out=left_out,
+        errors=confident_errors(predictions),
+        hardest=hardest_right(predictions),
         failures=_failures(predictions),
-        warnings=context.warnings + _warnings(context, counts, predictions.labels.names, matrix, resampled, number),
+        card=card,
+        warnings=context.warnings
+        + _warnings(context, counts, left_out, predictions.labels.names, matrix, resampled, number),
     )
 
 
@@ -111,13 +135,27 @@ def _ways(predictions: Predictions, counted: NDArray[np.int64]) -> dict[str, int
     return {way: found[way] for way in WAYS} | {way: found[way] for way in sorted(found) if way not in WAYS}
 
 
-def _class_table(names: tuple[str, ...], matrix: NDArray[np.int64]) -> tuple[ClassScores, ...]:
-    columns = [metrics.recall(matrix), metrics.precision(matrix), metrics.f1(matrix)]
-    shares = [[None if np.isnan(value) else float(value) for value in column] for column in columns]
-    support, answers = matrix.sum(axis=1).tolist(), matrix.sum(axis=0).tolist()
+def _not_counted(predictions: Predictions) -> dict[str, int]:
+    """Why rows do not count -> how many, the most frequent first; what is unreadable is one reason, whatever it was."""
+    kinds = zip(_kinds(predictions), predictions.column("status"), predictions.counted.tolist(), strict=True)
+    found = Counter(
+        UNLABELLED if kind == OK else UNREADABLE if kind == UNREADABLE else str(status)
+        for kind, status, counted in kinds
+        if not counted
+    ).most_common()
+    rest = sum(rows for _, rows in found[MAX_REASONS:])
+    return dict(found[:MAX_REASONS]) | ({OTHER: rest} if rest else {})
+
+
+def _left_out(predictions: Predictions, context: Context) -> tuple[LeftOut, ...]:
+    rows = Counter(predictions.column("status"))
     return tuple(
-        ClassScores(name=name, support=rows, answers=taken, recall=recall, precision=precision, f1=f1)
-        for name, rows, taken, recall, precision, f1 in zip(names, support, answers, *shares, strict=True)
+        LeftOut(
+            name=name,
+            only="model" if name in context.model_only else "data",
+            rows=rows[f"{LEFT_OUT}: {name}"],
+        )
+        for name in context.left_out
     )
 
 
@@ -132,20 +170,27 @@ def _failures(predictions: Predictions) -> tuple[Failure, ...]:
 def _warnings(
     context: Context,
     counts: RowCounts,
+    left_out: tuple[LeftOut, ...],
     names: tuple[str, ...],
     matrix: NDArray[np.int64],
     resampled: str,
     clusters: int,
 ) -> tuple[str, ...]:
     absent = [name for name, rows in zip(names, matrix.sum(axis=1), strict=True) if not rows]
-    left_out = ", ".join(context.left_out)
+    shared = f"Judged only on the {len(names)} classes that model and data share; left out: {_named(left_out)}."
     found = {
         "The split is `train`: a model is better on rows that it was trained on.": context.split == "train",
         f"{counts.unreadable} of {counts.rows} rows could not be read and do not count.": counts.unreadable > 0,
-        f"Judged on shared classes only; left out: {left_out} ({counts.left_out} rows).": bool(context.left_out),
+        shared: bool(left_out),
         f"No row of class {', '.join(absent)}: means over classes leave it out.": bool(absent),
         f"Only {clusters} different values of `{resampled}`: the intervals are too narrow.": (
             resampled != "row" and clusters < FEW_CLUSTERS
         ),
     }
     return tuple(text for text, holds in found.items() if holds)
+
+
+def _named(left_out: tuple[LeftOut, ...]) -> str:
+    """What was left out, for people: `contempt (only the model has it), awe (only the data has it, 12 rows)`."""
+    rows = [f", {part.rows:,} row{'s' * (part.rows != 1)}" * (part.only == "data") for part in left_out]
+    return ", ".join(f"{p.name} (only the {p.only} has it{count})" for p, count in zip(left_out, rows, strict=True))

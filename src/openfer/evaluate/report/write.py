@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
-from openfer.errors import DataError
+from PIL import Image
+
+from openfer.errors import DataError, reason
+from openfer.evaluate.report.classes import frequent_mistakes
 from openfer.evaluate.report.picture import confusion_picture
 from openfer.evaluate.report.record import FORMAT, EvaluationReport
 from openfer.files import replacing
+from openfer.vision.image import Picture
 
 JSON, PICTURE, PAGE = "report.json", "confusion.png", "report.html"
+PICTURE_SIDE = 160
+"""Faces are put into the page with at most so many pixels a side, so that it stays under a megabyte."""
 
 
-def write_report(report: EvaluationReport, folder: Path) -> None:
+def write_report(report: EvaluationReport, folder: Path, *, pictures: Mapping[int, Picture] | None = None) -> None:
     """Write a report's three files into a folder, each whole or not at all; nothing is written before all are made.
+
+    Args:
+        report: what they say.
+        folder: where to; made where it is missing.
+        pictures: row -> the face as the network saw it, for the page.
 
     Raises:
         DataError: the folder cannot be written to.
     """
-    picture = confusion_picture(report)
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {JSON: text.encode(), PICTURE: picture, PAGE: report_page(report, picture).encode()}
+    page = report_page(report, pictures)
+    # A command may hold a path that is not UTF-8: JSON has an escape for its bytes, in HTML it becomes a question mark.
+    contents = {
+        JSON: text.encode(errors="backslashreplace"),
+        PICTURE: confusion_picture(report),
+        PAGE: page.encode(errors="replace"),
+    }
     for name, content in contents.items():
         with replacing(folder / name) as beside:
             beside.write_bytes(content)
@@ -42,15 +61,16 @@ def read_report(path: Path) -> EvaluationReport:
     except OSError as error:
         raise DataError(f"{path}: no report ({error.strerror}); `openfer evaluate` writes one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a report of `openfer evaluate` ({error}); evaluate again") from error
+        raise DataError(f"{path}: not a report of `openfer evaluate` ({reason(error)}); evaluate again") from error
 
 
-def report_page(report: EvaluationReport, picture: bytes) -> str:
+def report_page(report: EvaluationReport, pictures: Mapping[int, Picture] | None = None) -> str:
     """The report as one HTML page that needs nothing beside itself.
 
     Args:
         report: what it says.
-        picture: the confusion matrix, PNG.
+        pictures: row -> the face as the network saw it, uint8 [H, W, 3], for the report's examples. An example without
+            a picture is described in words.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -61,9 +81,21 @@ def report_page(report: EvaluationReport, picture: bytes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = _percent
-    address = "data:image/png;base64," + base64.b64encode(picture).decode()
-    return environment.get_template("template.html").render(report=report, picture=address)
+    environment.filters |= {"percent": _percent, "log": math.log}
+    addresses = {row: _address(picture) for row, picture in (pictures or {}).items()}
+    return environment.get_template("template.html").render(
+        report=report, pictures=addresses, mistakes=frequent_mistakes(report)
+    )
+
+
+def _address(picture: Picture) -> str:
+    """A picture as an address that holds it: a JPEG, grey where it is grey, reduced where it is large."""
+    grey = (picture == picture[:, :, :1]).all()
+    image = Image.fromarray(picture[:, :, 0] if grey else picture)
+    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _percent(share: float | None) -> str:

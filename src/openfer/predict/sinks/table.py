@@ -7,62 +7,99 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from openfer.predict.colours import colour_of
-from openfer.records import NO_FACE, OK, Prediction
+from openfer.records import NO_FACE, OK, UNCERTAIN, Prediction
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 BAR = 10
 """Cells of a full confidence bar."""
 WIDE = 10_000
 """Width in a pipe, so that no line is cut or folded."""
+PAGE = 500
+"""Rows that a pipe gets at a time, so that memory stays flat. Columns stay where they are as long as names fit."""
+TITLES = ("picture", "face", "expression", "confidence", "next")
 
 
 @contextmanager
 def table(console: Console) -> Iterator[Callable[[Prediction], None]]:
-    """Collect predictions and print them when the block ends; each picture is named once, on its first row."""
+    """Print predictions: in a pipe page by page, on a terminal, where a picture is named once, when the block ends."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
     if not console.is_terminal:
         console.width = WIDE
-    grid = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, header_style="bold")
-    grid.add_column("picture", overflow="fold", no_wrap=False)
-    grid.add_column("face", justify="right")
-    for title in ("expression", "confidence", "next"):
-        grid.add_column(title)
+    rows: list[list[Text]] = []
+    widths: list[int] = []
     repeat: str | None = None
+
+    def flush() -> None:
+        grid = Table(
+            box=SIMPLE_HEAD if console.is_terminal else None,
+            pad_edge=False,
+            header_style="bold",
+            show_header=not widths,
+        )
+        widths[:] = [
+            max(column)
+            for column in zip(
+                *[[cell.cell_len for cell in row] for row in rows], widths or [0] * len(TITLES), strict=True
+            )
+        ]
+        for title, width in zip(TITLES, widths, strict=True):
+            grid.add_column(
+                title,
+                justify="right" if title == "face" else "left",
+                overflow="fold",
+                min_width=None if console.is_terminal else width,
+            )
+        for row in rows:
+            grid.add_row(*row)
+        rows.clear()
+        console.print(grid)
 
     def write(prediction: Prediction) -> None:
         nonlocal repeat
         # On a terminal the eye finds a picture's rows; in a pipe every line stands alone.
         known = console.is_terminal and prediction.face not in (None, 0) and prediction.path == repeat
         repeat = prediction.path
-        name = Text("" if known else printable(prediction.path))
-        face = "" if prediction.face is None else str(prediction.face)
-        if prediction.status == NO_FACE:
-            grid.add_row(name, face, Text("no face", style="dim"))
-            return
-        if prediction.status != OK:
-            kind, _, why = printable(prediction.status).partition(": ")
-            grid.add_row(name, face, Text(kind, style="red"), "", Text(why, style="red"))
-            return
-        first, *others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-        colour = "rgb({},{},{})".format(*colour_of(first[0]))
-        bar = Text("━" * max(1, round(BAR * first[1])), style=colour) if console.is_terminal else Text()
-        bar.pad_right(BAR - len(bar) if console.is_terminal else 0)
-        second = f"{others[0][0]} {percent(others[0][1])}" if others else ""
-        grid.add_row(
-            name,
-            face,
-            Text(first[0], style=f"bold {colour}"),
-            bar + Text(f"{percent(first[1]):>5}"),
-            Text(second, style="dim"),
-        )
+        rows.append(_cells(prediction, named=not known, bar=console.is_terminal))
+        if len(rows) == PAGE and not console.is_terminal:
+            flush()
 
     yield write
-    console.print(grid)
+    if rows or not widths:
+        flush()
+
+
+def _cells(prediction: Prediction, *, named: bool, bar: bool) -> list[Text]:
+    """One row, a cell for each of `TITLES`."""
+    from rich.text import Text
+
+    name = Text(printable(prediction.path) if named else "")
+    face = Text("" if prediction.face is None else str(prediction.face))
+    note = f"({printable(prediction.note)})" if prediction.note else ""
+    if prediction.status == NO_FACE:
+        return [name, face, Text("no face", style="dim"), Text(), Text(note, style="dim")]
+    if prediction.status != OK:
+        kind, _, why = printable(prediction.status).partition(": ")
+        return [name, face, Text(kind, style="red"), Text(), Text(why, style="red")]
+    first, *others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    label = prediction.label or ""
+    if label == UNCERTAIN:
+        others = [first]
+    colour = "rgb({},{},{})".format(*colour_of(label, tuple(prediction.probabilities)))
+    filled = Text("━" * max(1, round(BAR * first[1])) if bar else "", style=colour)
+    filled.pad_right(BAR - len(filled) if bar else 0)
+    second = f"{printable(others[0][0])} {percent(others[0][1])}" if others else ""
+    return [
+        name,
+        face,
+        Text(printable(label), style=f"bold {colour}"),
+        filled + Text(f"{percent(first[1]):>5}"),
+        Text(f"{second} {note}".strip(), style="dim"),
+    ]
 
 
 def percent(share: float) -> str:

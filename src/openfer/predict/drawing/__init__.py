@@ -1,0 +1,1 @@
+"""How an overlay is made: words, cards, places for them, and paint."""

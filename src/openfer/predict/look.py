@@ -1,0 +1,140 @@
+"""One picture becomes faces and the pixels to classify: decode, detect, cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from openfer.errors import DataError, UnsupportedError
+from openfer.predict.sources import Missing
+from openfer.records import NO_FACE, OK, UNREADABLE, UNSUPPORTED, Box, Face, Prediction
+from openfer.vision.align import Alignment, cut_side
+from openfer.vision.cut import cut_face
+from openfer.vision.detect import Detector
+from openfer.vision.image import Decoded, Picture, as_picture, decode, decode_image
+
+ImageLike = str | Path | bytes | Image.Image | NDArray[np.generic] | Missing
+Order = Literal["rgb", "bgr"]
+
+SPARE = 2.0
+"""Large JPEGs are decoded reduced, yet never below this many times the pixels that detector and network look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eye:
+    """How pictures are looked at; the arguments of `Predictor`."""
+
+    detector: Detector | None
+    alignment: Alignment
+    detect_size: int
+    max_pixels: int
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one picture holds before classification.
+
+    Args:
+        rows: a prediction without probabilities for each face, or one that says why there is none.
+        pixels: for each row the face as the network reads it; None where there is nothing to classify.
+    """
+
+    rows: list[Prediction]
+    pixels: list[Picture | None]
+
+
+def look(image: ImageLike, eye: Eye) -> Seen:
+    """Decode one picture, find its faces and cut them. Never raises because of the picture."""
+    name = name_of(image)
+    try:
+        decoded, faces = _find(image, eye)
+        if not faces:
+            return Seen([Prediction(path=name, status=NO_FACE, note=decoded.note)], [None])
+        rows, pixels = [], []
+        for number, face in enumerate(faces):
+            status, cut = OK, None
+            try:
+                cut = cut_face(decoded.pixels, eye.alignment, points5=face.points5).pixels
+            except DataError as error:
+                status = _status(error)
+            found = _in_full(face, decoded)
+            rows.append(Prediction(path=name, face=number, found=found, status=status, note=decoded.note))
+            pixels.append(cut)
+        return Seen(rows, pixels)
+    except DataError as error:
+        return Seen([Prediction(path=name, status=_status(error))], [None])
+
+
+def _find(image: ImageLike, eye: Eye) -> tuple[Decoded, list[Face]]:
+    """The picture and its faces, in pixels of what was decoded: a large JPEG only as finely as its faces need."""
+    kept = eye.alignment.detail or eye.alignment.size
+    if eye.detector is None:
+        decoded = _read(image, eye, at_least=ceil(SPARE * kept))
+        height, width = decoded.pixels.shape[:2]
+        return decoded, [Face(box=Box(x=0.0, y=0.0, w=float(width), h=float(height)))]
+    decoded = _read(image, eye, at_least=ceil(SPARE * eye.detect_size))
+    faces = eye.detector.find(decoded.pixels, detect_size=eye.detect_size)
+    sides = [cut_side(face.points5, eye.alignment.template) for face in faces if face.points5]
+    long_side = max(decoded.pixels.shape[:2])
+    if sides and min(sides) < SPARE * kept and long_side < max(decoded.full_size):
+        # The smallest face is too coarse here. The faces stay where they are, the picture gets finer around them.
+        finer = _read(image, eye, at_least=ceil(long_side * SPARE * kept / max(min(sides), 1.0)))
+        x, y = (new / old for new, old in zip(_size(finer.pixels), _size(decoded.pixels), strict=True))
+        decoded, faces = finer, [face.scaled(x, y) for face in faces]
+    return decoded, faces
+
+
+def _read(image: ImageLike, eye: Eye, *, at_least: int) -> Decoded:
+    match image:
+        case Missing():
+            raise DataError(image.why)
+        case str() | Path() | bytes():
+            return decode(image, max_pixels=eye.max_pixels, at_least=at_least)
+        case np.ndarray():
+            pixels = as_picture(image, eye.order)
+            return Decoded(pixels=pixels, full_size=_size(pixels), note="")
+        case Image.Image():
+            return decode_image(image, max_pixels=eye.max_pixels)
+        case _:
+            raise DataError(f"expected a path, bytes, a PIL image or an array, got {type(image).__name__}")
+
+
+def _in_full(face: Face, decoded: Decoded) -> Face:
+    """The face in pixels of the full picture."""
+    size = _size(decoded.pixels)
+    if size == decoded.full_size:
+        return face
+    return face.scaled(decoded.full_size[0] / size[0], decoded.full_size[1] / size[1])
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    """Width and height."""
+    return picture.shape[1], picture.shape[0]
+
+
+def _status(error: DataError) -> str:
+    return f"{UNSUPPORTED if isinstance(error, UnsupportedError) else UNREADABLE}: {error}"
+
+
+def name_of(image: ImageLike) -> str:
+    """What the row calls the picture: always text that can be written as UTF-8."""
+    match image:
+        case Missing():
+            name = image.path
+        case str() | Path():
+            name = str(image)
+        case Image.Image():
+            name = str(getattr(image, "filename", "") or "<image>")
+        case np.ndarray():
+            name = "<array>"
+        case _:
+            name = f"<{type(image).__name__}>"
+    # File systems allow names that are not UTF-8; Python carries them as lone surrogates.
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
