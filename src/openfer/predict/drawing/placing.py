@@ -25,7 +25,7 @@ USUAL_TAG = 13
 """Area of a tag, in squares of its font size."""
 LETTERS = 0.2
 """Weight of large letters: half the size is made good by a seventh more said."""
-ON_FACE = 0.15
+ON_FACE = 0.08
 """What a card loses of its worth where it lies on its own face."""
 NOT_NEAREST = 1.5
 """Cost of a spot that is as close to another face, in font sizes."""
@@ -38,15 +38,20 @@ class Placed:
     """A face and its card in its place; without a card where only the frame has room.
 
     Args:
+        level: how much the card says.
         tie: of the line between frame and card; without area where the card lies on the face.
-        worth: see `WORTH`.
     """
 
     face: Marked
+    level: Level = Level.NOTHING
     card: Card | None = None
     rect: Rect = (0, 0, 0, 0)
     tie: Rect = (0, 0, 0, 0)
-    worth: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """See `WORTH` and `ON_FACE`."""
+        return WORTH[self.level] - (ON_FACE if self.card and self.tie[0] == self.tie[2] else 0.0)
 
 
 def place(faces: Sequence[Marked], size: tuple[int, int]) -> list[Placed]:
@@ -60,7 +65,7 @@ def place(faces: Sequence[Marked], size: tuple[int, int]) -> list[Placed]:
     best, most, tried = [Placed(face) for face in faces], -1.0, set()
     for scale in SCALES:
         ems = tuple(_font_size(face, size, scale * len(faces) ** CROWD) for face in faces)
-        if ems in tried or (scale > SCALES[-1] and not _spacious(faces, ems, size)):
+        if ems in tried or (scale > SCALES[-1] and not _spacious(ems, size)):
             continue
         tried.add(ems)
         placed = _settle(faces, ems, size, words)
@@ -72,10 +77,9 @@ def place(faces: Sequence[Marked], size: tuple[int, int]) -> list[Placed]:
     return best
 
 
-def _spacious(faces: Sequence[Marked], ems: Sequence[int], size: tuple[int, int]) -> bool:
-    """Whether tags could lie between the faces at all; spares a crowd the search for what cannot be."""
-    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in (face.frame for face in faces))
-    return sum(USUAL_TAG * em**2 for em in ems) < size[0] * size[1] - covered
+def _spacious(ems: Sequence[int], size: tuple[int, int]) -> bool:
+    """Whether the tags of all faces could lie in the picture at all; spares a crowd the search for what cannot be."""
+    return sum(USUAL_TAG * em**2 for em in ems) < size[0] * size[1]
 
 
 def _font_size(face: Marked, size: tuple[int, int], scale: float) -> int:
@@ -111,12 +115,12 @@ def _settle(
         if best is not None:
             taken[index] = (spots.rects[best], spots.ties[best])
             rect, tie = (tuple(rect) for rect in taken[index].tolist())
-            placed[index] = Placed(face, drawn, rect, tie, WORTH[level] - ON_FACE * bool(spots.on_face[best]))
+            placed[index] = Placed(face, level, drawn, rect, tie)
         return best is not None
 
     for index in range(len(faces)):
         any(fit(index, level, strict) for level, strict in SHORT)
-    tagged = [index for index, one in enumerate(placed) if one.worth >= WORTH[Level.TAG] - ON_FACE]
+    tagged = [index for index, one in enumerate(placed) if one.level is Level.TAG]
     for _ in range(2):  # the second time where tags made room by becoming charts elsewhere
         for index in tagged:
             fit(index, Level.CHART, True)
