@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
-from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,8 @@ from rich.table import Table
 from openfer.cli.models import resolve_model
 from openfer.data.manifest import load_manifest
 from openfer.errors import DataError, OpenFERError
+from openfer.evaluate.intervals import DRAWS
+from openfer.evaluate.paired import mcnemar, only_one, resample
 from openfer.files import package_file
 from openfer.predict.overlay import draw
 from openfer.predict.predictor import Predictor
@@ -46,7 +47,6 @@ TRIES = 50
 """Random places that are tried for a face before it is left out."""
 OVERLAP = 0.35
 """Intersection over union from which on a pasted face counts as found."""
-DRAWS = 2000
 CHUNK = 16
 """Scenes in memory at once."""
 SEED = 0
@@ -206,22 +206,10 @@ def difference(right: NDArray[np.bool_], rng: np.random.Generator, draws: int = 
         rng: draws the resampled data sets.
         draws: number of them.
     """
-    gain = right[0].astype(np.int64) - right[1]
-    copies = np.bincount(gain + 1, minlength=3)  # only the first wrong, both alike, only the first right
-    picks = rng.multinomial(len(gain), copies / len(gain), size=draws)
-    low, high = np.quantile((picks[:, 2] - picks[:, 0]) / len(gain), (0.025, 0.975))
+    gain = right[0].astype(np.float64) - right[1]
+    resampled = [weights @ gain / len(gain) for weights in resample(len(gain), rng, draws=draws)]
+    low, high = np.quantile(np.concatenate(resampled), (0.025, 0.975))
     return float(gain.mean()), float(low), float(high)
-
-
-def mcnemar(right: NDArray[np.bool_]) -> float:
-    """Exact two-sided p of McNemar's test: are the faces that only one of two models gets right shared evenly?
-
-    Source: McNemar, Psychometrika 12(2), 1947; the binomial form.
-    """
-    first, second = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
-    count = first + second
-    tail = sum(comb(count, k) for k in range(min(first, second) + 1))
-    return float(min(1.0, 2 * tail / 2**count))
 
 
 def table_of(answers: Answers, names: tuple[str, str], title: str) -> Table:
@@ -250,9 +238,9 @@ def cells(right: NDArray[np.bool_], chosen: NDArray[np.bool_], found: NDArray[np
         return [str(pasted), "0", *["-"] * 8]
     a, b = 100 * counted.mean(axis=1)
     value, low, high = (100 * number for number in difference(counted, np.random.default_rng(SEED)))
-    only = [str(int((counted[i] & ~counted[1 - i]).sum())) for i in (0, 1)]
+    only = only_one(counted)
     shares = [f"{count / pasted:.3f}", f"{a:.1f}", f"{b:.1f}", f"{value:+.1f}", f"{low:+.1f} to {high:+.1f}"]
-    return [str(pasted), str(count), *shares, *only, f"{mcnemar(counted):.2g}"]
+    return [str(pasted), str(count), *shares, *map(str, only), f"{mcnemar(*only):.2g}"]
 
 
 def load_faces(path: Path, split: str) -> tuple[list[Picture], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from math import comb
 from pathlib import Path
 
 import montage
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from montage import Answers, Pasted, Scene, difference, load_grounds, make_scenes, match, mcnemar, overlap, paste
+from montage import Answers, Pasted, Scene, difference, load_grounds, make_scenes, match, overlap, paste
 from PIL import Image
 
 from openfer.records import Box, Face, Prediction
@@ -81,21 +80,12 @@ def test_each_pasted_face_takes_its_best_prediction_or_none() -> None:
     assert match([Prediction(path="", status="no_face")], scene) == [None, None, None]
 
 
-def test_mcnemar_equals_the_binomial_tail() -> None:
-    right = np.array([[True] * 9 + [False] * 3 + [True] * 5, [False] * 9 + [True] * 3 + [True] * 5])
-    tail = sum(comb(12, k) for k in range(4)) / 2**12
-    assert mcnemar(right) == pytest.approx(2 * tail)
-    assert mcnemar(right[::-1]) == mcnemar(right)
-    assert mcnemar(right[:, 12:]) == 1.0
-
-
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_the_difference_lies_in_its_interval_and_turns_with_the_models(pairs: list[tuple[bool, bool]]) -> None:
     right = np.array(pairs).T
     value, low, high = difference(right, np.random.default_rng(0))
     assert value == pytest.approx(right[0].mean() - right[1].mean())
     assert low <= value <= high
-    assert mcnemar(right) == mcnemar(right[::-1]) <= 1
 
 
 def test_the_interval_has_the_width_that_theory_gives() -> None:
