@@ -48,7 +48,30 @@ def test_sets_are_found_by_name_or_written_out() -> None:
 def test_every_basic_set_holds_basic_names() -> None:
     basic = set(label_set("basic8"))
     for name, labels in LABEL_SETS.items():
-        assert name == "rafdb_compound" or set(labels) <= basic
+        assert name == "rafdb_compound" or labels.of_action_units or set(labels) <= basic
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("ckplus", "anger", "surprise"),
+        ("ckplus_neutral", "neutral", "surprise"),
+        ("expw", "anger", "neutral"),
+        ("kdef", "fear", "surprise"),
+        ("mmi", "anger", "surprise"),
+        ("bp4d", "AU1", "AU24"),
+        ("disfa", "AU1", "AU26"),
+    ],
+)
+def test_the_order_is_the_owners(name: str, first: str, last: str) -> None:
+    assert (label_set(name).names[0], label_set(name).names[-1]) == (first, last)
+
+
+def test_hyphens_read_as_underscores_and_units_are_no_classes() -> None:
+    assert label_set("rafdb-compound") is LABEL_SETS["rafdb_compound"]
+    assert label_set("disfa").of_action_units
+    assert not label_set("ckplus").of_action_units
+    assert canonical("AU1") is None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ travels with every manifest, checkpoint, prediction file and bundle.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ class LabelSet:
     def __contains__(self, name: object) -> bool:
         return name in self.names
 
+    @property
+    def of_action_units(self) -> bool:
+        """Whether the names are action units, of which a face may show several, rather than classes."""
+        return all(re.fullmatch(r"AU\d+", name) for name in self.names)
+
     def index(self, name: str) -> int:
         """The column of a name. Raises `DataError` for a name that is not in the set."""
         if name not in self.names:
@@ -89,8 +95,14 @@ class LabelSet:
         return LabelSet(f"{self.name}&{other.name}", names)
 
 
+def action_units(*numbers: int) -> tuple[str, ...]:
+    """The names of action units, as the manifest's `aus` has them: `AU1`, `AU12`."""
+    return tuple(f"AU{number}" for number in numbers)
+
+
 def _sets() -> dict[str, LabelSet]:
-    # Column order is each owner's own order of codes.
+    # Column order is each owner's own order of codes; where an owner has words only, the order of the class folders.
+    folders = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
     orders: dict[str, Sequence[str]] = {
         "basic7": BASIC[:7],
         "basic8": BASIC,
@@ -112,24 +124,38 @@ def _sets() -> dict[str, LabelSet]:
             "angrily_disgusted",
             "disgustedly_surprised",
         ),
+        "sfew": folders,
+        "afew": folders,
+        "caer_s": folders,
+        "expw": ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
+        "mmi": ("anger", "disgust", "fear", "happiness", "sadness", "surprise"),
+        "ckplus": ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
+        "ckplus_neutral": ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"),
+        "jaffe": folders,
+        "kdef": ("fear", "anger", "disgust", "happiness", "neutral", "sadness", "surprise"),
+        "bp4d": action_units(1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24),
+        "bp4d_intensity": action_units(6, 10, 12, 14, 17),
+        "disfa": action_units(1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26),
     }
     return {name: LabelSet(name, tuple(names)) for name, names in orders.items()}
 
 
 LABEL_SETS = _sets()
+_KNOWN = frozenset(name for labels in LABEL_SETS.values() for name in labels)
 
 
 def label_set(name: str) -> LabelSet:
-    """A label set by its name, or one of your own from a comma-separated list (`awake,tired`).
+    """A label set by its name (hyphens read as underscores), or one of your own from a list (`awake,tired`).
 
     Raises:
         ConfigError: the name is unknown.
     """
     if "," in name:
         return LabelSet("own", tuple(part.strip() for part in name.split(",")))
-    if name not in LABEL_SETS:
+    plain = name.replace("-", "_")
+    if plain not in LABEL_SETS:
         raise ConfigError(f"unknown label set '{name}'; {did_you_mean(name, LABEL_SETS)}")
-    return LABEL_SETS[name]
+    return LABEL_SETS[plain]
 
 
 def canonical(word: str) -> str | None:
@@ -139,8 +165,7 @@ def canonical(word: str) -> str | None:
     """
     plain = word.strip().lower().replace(" ", "_").replace("-", "_")
     plain = ALIASES.get(plain, plain)
-    known = {name for labels in LABEL_SETS.values() for name in labels}
-    return plain if plain in known else None
+    return plain if plain in _KNOWN else None
 
 
 def basic_order(names: Sequence[str]) -> tuple[str, ...]:

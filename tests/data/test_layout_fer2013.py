@@ -69,6 +69,33 @@ def test_train_and_test_csv_of_the_competition(tmp_path: Path) -> None:
     ]
 
 
+def test_the_file_says_the_split_not_whether_a_row_has_a_label(tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.csv", ["emotion,pixels", f",{pixels(0)}", f"1,{pixels(2)}"])
+    assert [row["split"] for row in read(tmp_path).rows] == ["train", "train"]
+    other = write_lines(tmp_path / "faces.csv", ["emotion,pixels", f"1,{pixels(2)}"])
+    with pytest.raises(DataError, match=r"faces\.csv, line 1: no column 'Usage', and its name is not train"):
+        read(other)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("emotoin,pixels,Usage", "line 1: no column 'emotion'"),
+        ("pixels,pixels,emotion", "line 1: the column 'pixels' occurs twice"),
+        ("emotion;pixels;Usage", "line 1: no column 'pixels'"),
+    ],
+)
+def test_a_header_that_is_not_certain_is_refused(tmp_path: Path, header: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read(write_lines(tmp_path / "fer2013.csv", [header, f"1,{pixels(0)},Training"]))
+
+
+def test_a_quote_that_is_not_closed_swallows_no_lines(tmp_path: Path) -> None:
+    lines = ["emotion,pixels,Usage", f'1,"{pixels(0)},Training', f'2,{pixels(1)}",Training', f"3,{pixels(2)},Training"]
+    with pytest.raises(DataError, match=r"fer2013\.csv: cannot be read to its end"):
+        read(write_lines(tmp_path / "fer2013.csv", lines))
+
+
 def test_a_hole_costs_a_row(tmp_path: Path) -> None:
     lines = [
         "emotion,pixels,Usage",
@@ -129,6 +156,17 @@ def test_folder_form_takes_the_split_from_file_names(tmp_path: Path) -> None:
     assert len(scan.rows) == 21
     assert scan.labels == LABELS
     assert scan.notes == []
+
+
+def test_folder_form_believes_names_over_folders_and_says_so(tmp_path: Path) -> None:
+    fer2013_folders(tmp_path)
+    (tmp_path / "test" / "sad" / "PrivateTest_1004.jpg").rename(tmp_path / "train" / "sad" / "PrivateTest_1004.jpg")
+    scan = read(tmp_path)
+    assert sum(row["split"] == "test" for row in scan.rows) == 7
+    assert any("1 pictures are of another split by their name, which was believed" in note for note in scan.notes)
+    save_face(tmp_path / "train" / "happy" / "PrivateTest_1004.jpg", 3)
+    with pytest.raises(DataError, match=r"the same picture is (happiness|sadness) in"):
+        read(tmp_path)
 
 
 def test_folder_form_without_prefixes_warns_that_splits_are_merged(tmp_path: Path) -> None:

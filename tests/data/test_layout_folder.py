@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from openfer.data.layouts import reader
-from openfer.data.layouts.common import Scan, ScanOptions, is_junk
+from openfer.data.layouts.common import Scan, ScanOptions
+from openfer.data.layouts.disk import is_junk
 from openfer.errors import ConfigError, DataError
 from openfer.files import natural_key
 from openfer.labels import LABEL_SETS

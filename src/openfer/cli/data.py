@@ -28,23 +28,44 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("scan")
 def scan_command(
-    layout: Annotated[str, typer.Argument(metavar="LAYOUT", help="fer2013, ferplus or folder.")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            metavar="LAYOUT",
+            help="rafdb, rafdb-compound, affectnet-csv, affectnet-npy, fer2013, ferplus, sfew, afew, expw, mmi, bp4d, "
+            "disfa, ckplus, jaffe, kdef, caer-s, folder, or manifest (a csv or Parquet file of your own).",
+        ),
+    ],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where the data set lies: a folder, or its csv file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.parquet", help="The manifest to write.")],
     labels: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="folder: whose numbers the class folders are (rafdb, affectnet, ...), `own` to take their names as "
-            "they are, or a list a,b,c.",
+            help="folder, manifest: whose codes numbers are (rafdb, affectnet, ...), `own` to take names as they are, "
+            "or a list a,b,c. AffectNet: affectnet (8 classes, default) or affectnet7.",
         ),
     ] = None,
     variant: Annotated[
-        str | None, typer.Option(metavar="V", help="ferplus: votes of `label` (label.csv) or `new` (fer2013new.csv).")
+        str | None,
+        typer.Option(
+            metavar="V",
+            help="Which of several forms on disk, such as `aligned` or `original`; an unknown one lists them.",
+        ),
     ] = None,
     votes: Annotated[
         str | None,
-        typer.Option(metavar="RULE", help="ferplus: majority (default), crossentropy, multi_target or argmax."),
+        typer.Option(
+            metavar="RULE",
+            help="ferplus: majority (default), crossentropy, multi_target or argmax. rafdb: distribution.",
+        ),
+    ] = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Sets without an official split: the K-th of N parts, with whole subjects, becomes the test split.",
+        ),
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Decode every picture; damaged ones get a status.")] = False,
     json: Json = False,
@@ -58,7 +79,9 @@ def scan_command(
 
     _expect_parquet(out)
     with _bar("decoding") as progress:
-        report = scan(layout, root, out, labels, variant, votes, verify, command=command_line(), progress=progress)
+        report = scan(
+            layout, root, out, labels, variant, votes, verify, fold=fold, command=command_line(), progress=progress
+        )
     if json:
         _print_record(report)
     else:
@@ -160,7 +183,7 @@ def _print_record(report: ScanReport | CheckReport | StatsReport | PrepareReport
     print_json(asdict(report))
 
 
-def _class_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
+def _class_table(counts: Mapping[str, Mapping[str, int]], *, total: bool = True) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -168,7 +191,8 @@ def _class_table(counts: Mapping[str, Mapping[str, int]]) -> Table:
         table.add_column(name, justify="left" if name == "label" else "right")
     for label in next(iter(counts.values()), {}):
         table.add_row(label, *(f"{cells[label]:,}" for cells in counts.values()))
-    table.add_row("all", *(f"{sum(cells.values()):,}" for cells in counts.values()), style="bold")
+    if total:  # a face may show several action units, whose sum says nothing
+        table.add_row("all", *(f"{sum(cells.values()):,}" for cells in counts.values()), style="bold")
     return table
 
 
@@ -189,10 +213,14 @@ def _skipped(counts: Mapping[str, int]) -> list[str]:
 
 def _show_scan(report: ScanReport, out: Path) -> None:
     from openfer.cli.common import console
+    from openfer.labels import LabelSet
 
     _say([f"{report.layout}: {report.rows:,} rows, labels of {report.label_set}, rule: {report.rule}"])
-    console().print(_class_table(report.counts))
+    units = LabelSet(report.label_set, report.labels).of_action_units
+    console().print(_class_table(report.counts, total=not units))
     _say(_skipped(report.skipped))
+    for split, cells in report.lost.items():
+        _say([f"{split}: no picture for {', '.join(f'{count:,} {label}' for label, count in cells.items())}"])
     _say([f"missing: {name}" for name in report.missing], EXAMPLES)
     _say(report.unreadable, EXAMPLES)
     _say([f"note: {note}" for note in report.notes])

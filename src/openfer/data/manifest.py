@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from openfer.data.columns import column_of
 from openfer.errors import DataError
 from openfer.files import read_parquet, replacing
 from openfer.labels import LabelSet
@@ -223,7 +224,7 @@ def build_manifest(rows: Sequence[Mapping[str, Any]], labels: LabelSet, origin: 
         unknown = set(row) - set(SCHEMA.names)
         if unknown:
             raise DataError(f"row {number}: unknown column '{min(unknown)}'; columns are {', '.join(SCHEMA.names)}")
-    columns = {name: pa.array([row.get(name) for row in rows], type=SCHEMA.field(name).type) for name in names}
+    columns = {name: column_of([row.get(name) for row in rows], SCHEMA.field(name).type) for name in names}
     manifest = Manifest(pa.table(columns), labels, origin, root)
     _validate(manifest, "manifest")
     return manifest

@@ -8,16 +8,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from openfer.data.layouts import fer2013, ferplus, folder
+from openfer.data.layouts import (
+    afew,
+    affectnet_csv,
+    affectnet_npy,
+    bp4d,
+    caer_s,
+    ckplus,
+    disfa,
+    expw,
+    fer2013,
+    ferplus,
+    folder,
+    jaffe,
+    kdef,
+    mmi,
+    rafdb,
+    sfew,
+    table,
+)
 from openfer.data.layouts.common import Scan, ScanOptions
 from openfer.errors import ConfigError, did_you_mean
 
 Reader = Callable[[Path, ScanOptions], Scan]
 
 LAYOUTS: dict[str, Reader] = {
+    "rafdb": rafdb.read,
+    "rafdb-compound": rafdb.read_compound,
+    "affectnet-csv": affectnet_csv.read,
+    "affectnet-npy": affectnet_npy.read,
     "fer2013": fer2013.read,
     "ferplus": ferplus.read,
+    "sfew": sfew.read,
+    "afew": afew.read,
+    "expw": expw.read,
+    "mmi": mmi.read,
+    "bp4d": bp4d.read,
+    "disfa": disfa.read,
+    "ckplus": ckplus.read,
+    "jaffe": jaffe.read,
+    "kdef": kdef.read,
+    "caer-s": caer_s.read,
     "folder": folder.read,
+    "manifest": table.read,
 }
 
 

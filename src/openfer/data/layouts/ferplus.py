@@ -8,7 +8,8 @@ Votes: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, un
 of votes are there (they differ in 1,601 pictures), `--variant label` (the default) or `new` picks one.
 
 `--votes RULE` makes the labels of train (see `openfer.data.votes`); validation and test are always by `majority`,
-except that `argmax` rules everywhere. Rows that a rule drops stay, with its reason as their status. The box of
+except that `argmax` rules everywhere. `--variant mek` reads train.txt and test.txt with lines of path and code, in the
+order of the votes. Rows that a rule drops stay, with its reason as their status. The box of
 label.csv is not read: it is the whole picture in every line.
 """
 
@@ -16,23 +17,31 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from openfer.data.layouts import fer2013
-from openfer.data.layouts.common import Row, Scan, ScanOptions, csv_rows, find_file, find_folder, head, listing
+from openfer.data.layouts import fer2013, forms
+from openfer.data.layouts.common import REPEATED, Row, Scan, ScanOptions, head
+from openfer.data.layouts.disk import Finder, find_file, find_folder, listing, set_root
+from openfer.data.layouts.lists import Once, checked, csv_rows
 from openfer.data.pictures import MISSING
 from openfer.data.votes import COLUMNS, LABELS, RULES, describe_rule, rule_for, vote_fields
 from openfer.errors import ConfigError, DataError, did_you_mean
+from openfer.files import natural_key
 from openfer.records import OK
 
 FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
-OFFICIAL = {"train": 28_558, "validation": 3_579, "test": 3_573}
+OFFICIAL: dict[str | None, int] = {"train": 28_558, "validation": 3_579, "test": 3_573}
 """Lines of the label.csv files; fer2013new.csv has a line for every row of fer2013.csv."""
-VARIANTS = ("label", "new")
+VARIANTS = ("label", "new", "mek")
+TAGGERS = 10
 NO_NAME = "no file name"
-REPEATED = "file name occurs twice"
+CLEAR, ENOUGH = 8, 100
+"""Votes for one column that make a row clear, and clear rows that tell whether two files belong together: in the
+official files about four of five agree, by chance one of five."""
+CONTRADICTED = "file name occurs twice with other votes"
 TREE = "expected FER2013Train/label.csv and its pictures, or fer2013new.csv beside fer2013.csv"
 
 
@@ -59,10 +68,12 @@ def read(root: Path, options: ScanOptions) -> Scan:
     rule = options.votes or "majority"
     if rule not in RULES:
         raise ConfigError(f"unknown vote rule '{rule}'; {did_you_mean(rule, RULES)}")
-    if options.variant not in (None, *VARIANTS):
-        raise ConfigError(f"--variant {options.variant}: {did_you_mean(options.variant, VARIANTS)}")
-    release = _find(root)
+    options.variant_of(*VARIANTS)
     notes: list[str] = []
+    if options.variant == "mek":
+        return forms.read_lists(root, LABELS, LABELS, notes)
+    root = set_root(root, _is_here, "FER+", TREE.removeprefix("expected "), notes)
+    release = _find(root)
     if release.variant(options.variant) == "label":
         if not release.lists:
             raise DataError(f"{root}: no label.csv in {', '.join(FOLDERS.values())}; {TREE}")
@@ -79,8 +90,19 @@ def read(root: Path, options: ScanOptions) -> Scan:
         else:
             rows = _from_folders(root, release.folders, votes, notes)
     _note_repeats(votes, notes)
+    fewer = sum(sum(vote.counts) < TAGGERS for vote in votes)
+    if fewer:
+        notes.append(f"{fewer} rows have fewer than {TAGGERS} votes")
     rows = _with_votes(rows, votes, rule)
-    return Scan(rows=rows, labels=LABELS, rule=describe_rule(rule), notes=notes, official=official)
+    return Scan(
+        rows=rows, labels=LABELS, rule=describe_rule(rule), notes=notes, official=official, size=(48, 48), root=root
+    )
+
+
+def _is_here(place: Path) -> bool:
+    """Whether a folder, or its data/, holds a file of votes or the folders of pictures."""
+    places = [one for one in (place, find_folder(place, "data")) if one]
+    return any(find_file(one, "fer2013new.csv") or find_folder(one, *FOLDERS.values()) for one in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +119,7 @@ class _Release:
         if wanted is not None:
             return wanted
         tables = self.new is not None and self.table is not None
-        pictures = any(path.suffix.lower() == ".png" for folder in self.folders.values() for path in listing(folder)[1])
+        pictures = any(listing(folder).pictures for folder in self.folders.values())
         return "label" if self.lists and (pictures or not tables) else "new"
 
 
@@ -117,12 +139,16 @@ def _find(root: Path) -> _Release:
 
 def _read_label(path: Path, split: str, notes: list[str]) -> list[Vote]:
     votes = []
+    once = Once("votes")
     for line, fields in csv_rows(path, notes):
         where = f"{path}, line {line}"
         if len(fields) != 2 + len(COLUMNS):
             raise DataError(f"{where}: {len(fields)} columns; expected name, box and {len(COLUMNS)} votes")
         source = f"{path.parent.name}/{path.name}:{line}"
-        votes.append(Vote(source, split, fields[0], _counts(fields[2:], where)))
+        vote = Vote(source, split, fields[0], _counts(fields[2:], where))
+        if vote.name:
+            once.again(vote.name.casefold(), vote.counts, where)
+        votes.append(vote)
     return votes
 
 
@@ -135,10 +161,8 @@ def _read_new(path: Path, notes: list[str]) -> list[Vote]:
             f"{path}: its columns are {', '.join(header)}; expected Usage, Image name, {', '.join(COLUMNS)}"
         )
     votes = []
-    for line, fields in lines:
+    for line, fields in checked(lines, len(header), path):
         where = f"{path}, line {line}"
-        if len(fields) != len(header):
-            raise DataError(f"{where}: {len(fields)} columns, the header has {len(header)}")
         split = fer2013.split_of(fields[0], where)
         votes.append(Vote(f"{path.name}:{line}", split, fields[1], _counts(fields[2:], where)))
     return votes
@@ -148,44 +172,44 @@ def _counts(fields: list[str], where: str) -> tuple[int, ...]:
     wrong = next((text for text in fields if not text.isdecimal()), None)
     if wrong is not None:
         raise DataError(f"{where}: '{wrong}' is no number of votes; expected whole numbers from 0")
-    return tuple(map(int, fields))
+    counts = tuple(map(int, fields))
+    if sum(counts) > TAGGERS:
+        raise DataError(f"{where}: {sum(counts)} votes; ten people voted on every picture")
+    return counts
 
 
 def _from_folders(root: Path, folders: dict[str, Path], votes: list[Vote], notes: list[str]) -> list[Row]:
     """A row a vote, its picture found by name in its split's folder."""
-    files = {
-        split: {path.name.casefold(): path for path in listing(folder)[1] if path.suffix.lower() == ".png"}
-        for split, folder in folders.items()
-    }
+    finders = {split: Finder(root, folder) for split, folder in folders.items()}
+    said: dict[tuple[str, str], set[tuple[int, ...]]] = {}
+    for vote in votes:
+        said.setdefault((vote.split, vote.name.casefold()), set()).add(vote.counts)
     rows: list[Row] = []
     seen: set[tuple[str, str]] = set()
-    renamed = []
     for vote in votes:
         if not vote.name:
             rows.append({"image": {"bytes": b"", "path": None}, "status": NO_NAME})
             continue
         key = (vote.split, vote.name.casefold())
-        path = files.get(vote.split, {}).get(key[1])
-        if path is None:
-            path = folders.get(vote.split, root / FOLDERS[vote.split]) / vote.name
-            status = MISSING
-        else:
-            # One file cannot have two labels: the first line has it.
-            status = REPEATED if key in seen else OK
-            renamed += [vote.name] if path.name != vote.name else []
+        finder = finders.get(vote.split)
+        path, status = finder.find(vote.name) if finder else (f"{FOLDERS[vote.split]}/{vote.name}", MISSING)
+        # One file cannot have two labels; where the votes are the same the first line has it.
+        if status == OK and len(said[key]) > 1:
+            status = CONTRADICTED
+        elif status == OK and key in seen:
+            status = REPEATED
         seen.add(key)
-        rows.append({"image": {"bytes": None, "path": path.relative_to(root).as_posix()}, "status": status})
-    if renamed:
-        notes.append(f"{len(renamed)} file names differ from the list in upper or lower case: {head(renamed)}")
-    unlisted = sum((split, name) not in seen for split, names in files.items() for name in names)
-    if unlisted:
-        notes.append(f"{unlisted} pictures without votes left out")
+        rows.append({"image": {"bytes": None, "path": path}, "status": status})
+    for finder in finders.values():
+        finder.report(notes)
     return rows
 
 
 def _from_table(table: Path, votes: list[Vote], notes: list[str]) -> list[Row]:
     """A row a vote, its picture taken from the same row of fer2013.csv: numbers in the file names are not rows."""
+    _refuse_other_order(votes)
     rows: list[Row] = []
+    agree, compared = 0, 0
     for number, pixels in enumerate(fer2013.table_rows(table, notes)):
         if number < len(votes) and pixels.split not in (None, votes[number].split):
             raise DataError(
@@ -193,12 +217,32 @@ def _from_table(table: Path, votes: list[Vote], notes: list[str]) -> list[Row]:
                 "row by row and must have the same order"
             )
         rows.append({"image": {"bytes": pixels.png, "path": None}, "status": pixels.status})
+        if number < len(votes) and pixels.label is not None and max(votes[number].counts) >= CLEAR:
+            compared += 1
+            agree += COLUMNS[int(np.argmax(votes[number].counts))] == pixels.label
+    if compared >= ENOUGH and 2 * agree < compared:
+        raise DataError(
+            f"{table}: its labels agree with {agree} of {compared} clear votes; the rows of the two files do not "
+            "belong together"
+        )
     if len(rows) != len(votes):
         raise DataError(f"{table}: {len(rows)} rows, the file of votes has {len(votes)}; they are read row by row")
     return [
         row if vote.name or row["status"] != OK else row | {"status": NO_NAME}
         for row, vote in zip(rows, votes, strict=True)
     ]
+
+
+def _refuse_other_order(votes: list[Vote]) -> None:
+    """Refuse votes in another order than the official one, in which the numbers of names that occur once grow."""
+    times = Counter(vote.name for vote in votes)
+    named = [vote for vote in votes if vote.name and times[vote.name] == 1]
+    for before, after in pairwise(named):
+        if natural_key(after.name) < natural_key(before.name):
+            raise DataError(
+                f"{after.source}: {after.name} follows {before.name}; the lines must have the official order, as they "
+                "are read row by row with fer2013.csv"
+            )
 
 
 def _note_repeats(votes: list[Vote], notes: list[str]) -> None:
@@ -216,7 +260,7 @@ def _with_votes(rows: list[Row], votes: list[Vote], rule: str) -> list[Row]:
         chosen = np.flatnonzero(splits == split)
         for index, fields in zip(chosen.tolist(), vote_fields(counts[chosen], rule_for(split, rule)), strict=True):
             row = rows[index]
-            if row["status"] in (NO_NAME, REPEATED):
+            if row["status"] in (NO_NAME, REPEATED, CONTRADICTED):
                 fields = {"label": None, "votes": None}
             elif row["status"] != OK:
                 fields.pop("status")

@@ -1,14 +1,11 @@
-"""Tiny data sets as they lie on disk, drawn on the spot: sound ones here, the tests damage them."""
+"""FER2013 and FER+ as they lie on disk."""
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from tests.layouts.draw import drawn_face, save_face, write_lines
 
 FER2013_WORDS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -29,36 +26,9 @@ WORKED_VOTES = (
 NO_PICTURE = (0, 0, 0, 0, 0, 0, 0, 0, 0, 10)
 
 
-def drawn_face(seed: int, side: int = 48) -> NDArray[np.uint8]:
-    """A grey face-like drawing [side, side], another one for every seed."""
-    rng = np.random.default_rng(seed)
-    image = Image.fromarray(rng.integers(90, 110, (side, side), dtype=np.uint8))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((side * 0.15, side * 0.05, side * 0.85, side * 0.95), fill=int(rng.integers(170, 220)))
-    for x in (0.35, 0.65):
-        draw.ellipse((side * (x - 0.06), side * 0.36, side * (x + 0.06), side * 0.44), fill=30)
-    draw.arc((side * 0.35, side * 0.6, side * 0.65, side * 0.8), 0, 180, fill=40, width=2)
-    return np.asarray(image)
-
-
-def save_face(path: Path, seed: int, side: int = 48) -> Path:
-    """A drawn face as a picture file; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(drawn_face(seed, side)).save(path)
-    return path
-
-
 def pixels(seed: int) -> str:
     """A drawn face as FER2013 writes it: 2304 numbers."""
     return " ".join(map(str, drawn_face(seed).ravel().tolist()))
-
-
-def write_lines(path: Path, lines: Sequence[str], *, end: str = "\n", mark: bool = False) -> Path:
-    """A text file, plain or gzipped by its ending, with these line ends and perhaps a byte-order mark."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(line + end for line in lines).encode("utf-8-sig" if mark else "utf-8")
-    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
-    return path
 
 
 def fer2013_lines() -> list[str]:
@@ -122,14 +92,4 @@ def ferplus_new(root: Path) -> Path:
     write_lines(root / "fer2013new.csv", [NEW_HEADER, *new])
     old = [f"{row % 7},{pixels(row)},{usage}" for row, usage in enumerate(usages)]
     write_lines(root / "fer2013.csv", ["emotion,pixels,Usage", *old])
-    return root
-
-
-def class_folders(root: Path, classes: Mapping[str, Sequence[str]], *, first_seed: int = 0) -> Path:
-    """`root/<folder>/<file name>` with a drawn face in each."""
-    seed = first_seed
-    for folder, names in classes.items():
-        for name in names:
-            save_face(root / folder / name, seed)
-            seed += 1
     return root
