@@ -6,12 +6,15 @@ import csv
 import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from openfer.bundle.load import DEFAULT_NAME, MODELS
@@ -50,8 +53,8 @@ def openfer(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProces
     return done
 
 
-def invoke(*arguments: str | Path, code: int = 0) -> tuple[str, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+def invoke(*arguments: str | Path, code: int = 0, given: bytes | None = None) -> tuple[str, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code
@@ -89,7 +92,7 @@ def test_out_writes_the_rows_and_no_table(photos: Path, bundle_folder: Path, tmp
         text = out.read_text(encoding="utf-8")
         rows = json.loads(text) if ending == "json" else [json.loads(line) for line in text.splitlines()]
         statuses = [row["status"] for row in rows]
-    assert statuses == ["unreadable: not a picture that Pillow can read", "no_face", "ok", "ok"]
+    assert statuses == ["unreadable: not a picture: it looks like text", "no_face", "ok", "ok"]
 
 
 def test_json_is_the_only_thing_on_standard_output(photos: Path, bundle_folder: Path) -> None:
@@ -111,9 +114,51 @@ def test_draw_writes_one_overlay_for_each_readable_photo(photos: Path, bundle_fo
     assert (read_image(marked / "ä b-faces.png") != read_image(photos / "ä b.png")).any()
 
 
-def test_no_face_is_no_failure_and_small_pictures_get_a_hint(tmp_path: Path, bundle_folder: Path, coffee: Path) -> None:
-    from PIL import Image
+def test_a_list_on_standard_input_names_the_photos(photos: Path, bundle_folder: Path) -> None:
+    names = [photos / "ä b.png", photos / "more", Path("no\nsuch.jpg")]
+    given = b"".join(os.fsencode(name) + b"\0" for name in names)
+    stdout, _ = invoke("predict", "-", "--json", "--model", bundle_folder, given=given, code=1)
+    assert [row["path"] for row in json.loads(stdout)] == [
+        str(photos / "ä b.png"),
+        str(photos / "more" / "ä b.png"),
+        "no\nsuch.jpg",
+    ]
 
+
+def test_what_is_special_about_photos_is_said_in_rows_and_in_the_last_line(tmp_path: Path, bundle_folder: Path) -> None:
+    frames = [Image.new("L", (40, 40), level) for level in (0, 90, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isomavc1")
+    arguments = ("predict", tmp_path, "--json", "--detector", "none", "--model", bundle_folder)
+    stdout, stderr = invoke(*arguments, code=1)
+    animation, video = json.loads(stdout)
+    assert (animation["status"], animation["note"]) == ("ok", "first of 3 frames")
+    assert video["status"].startswith("unsupported: video is not supported yet")
+    assert stderr.startswith("2 photos, 1 face, 1 of a kind that is not supported, 1 with a note in ")
+
+
+def test_append_reads_only_what_is_new_and_never_replaces_an_overlay(
+    photos: Path, bundle_folder: Path, tmp_path: Path
+) -> None:
+    out, marked = tmp_path / "faces.csv", tmp_path / "marked"
+    arguments = ("predict", photos, "--out", out, "--draw", marked, "--model", bundle_folder, "--append")
+    invoke(*arguments, code=1)
+    first = {path.name: path.read_bytes() for path in marked.iterdir()}
+    earlier = photos / "again" / "ä b.png"  # its turn comes before that of `more/ä b.png`
+    earlier.parent.mkdir()
+    shutil.copy(photos / "coffee.png", earlier)
+    stdout, stderr = invoke(*arguments, "--json", code=1)  # 1: one of the photos named could not be read
+    assert [row["path"] for row in json.loads(stdout)] == [str(earlier)]
+    assert re.match(r"1 photo, 0 faces, 1 without a face in \S+ s; 4 were there already; written: ", stderr)
+    with out.open(newline="", encoding="utf-8") as stream:
+        paths = [row["path"] for row in csv.DictReader(stream)]
+    assert [Path(path).parent.name for path in paths] == ["photos", "photos", "photos", "more", "again"]
+    second = {path.name: path.read_bytes() for path in marked.iterdir()}
+    assert first.items() < second.items()
+    assert second.keys() - first.keys() == {"again-ä b-faces.png"}
+
+
+def test_no_face_is_no_failure_and_small_pictures_get_a_hint(tmp_path: Path, bundle_folder: Path, coffee: Path) -> None:
     for number in range(3):
         Image.new("L", (48, 48), 40 * number).save(tmp_path / f"{number}.png")
     _, stderr = invoke("predict", str(tmp_path / "*.png"), "--model", bundle_folder)

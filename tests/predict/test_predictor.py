@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 

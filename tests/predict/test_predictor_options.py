@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from openfer.cli import predict as predict_command
 from openfer.errors import ConfigError
 from openfer.predict import look
 from openfer.predict.predictor import Predictor
@@ -116,9 +118,7 @@ def test_a_large_jpeg_is_decoded_only_as_finely_as_its_faces_need(
     assert full.found is not None
     box = full.found.box
     assert abs(reduced.found.box.x - box.x) + abs(reduced.found.box.y - box.y) < 0.05 * box.w
-    np.testing.assert_allclose(
-        list(reduced.probabilities.values()), list(full.probabilities.values()), atol=0.05
-    )
+    np.testing.assert_allclose(list(reduced.probabilities.values()), list(full.probabilities.values()), atol=0.05)
 
 
 def test_the_note_of_an_animation_is_on_every_row(predictor: Predictor, astronaut: Path) -> None:
@@ -128,3 +128,11 @@ def test_the_note_of_an_animation_is_on_every_row(predictor: Predictor, astronau
     row = only(predictor, stream.getvalue())
     assert row.status == "ok"
     assert row.to_row(predictor.labels.names)["note"] == "first of 2 frames"
+
+
+def test_the_command_has_the_defaults_of_the_library() -> None:
+    command = inspect.signature(predict_command.predict).parameters
+    library = inspect.signature(Predictor.load).parameters
+    shared = {"detector", "detect_size", "labels", "min_confidence", "max_pixels", "threads"}
+    assert shared <= command.keys() & library.keys()
+    assert {name: command[name].default for name in shared} == {name: library[name].default for name in shared}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import threading
 import weakref
@@ -64,7 +63,6 @@ def test_pictures_are_let_go_once_they_are_answered(bundle_folder: Path) -> None
 
     most = 0
     for _ in load(bundle_folder, 2).iter_predict(pictures()):
-        gc.collect()
         most = max(most, sum(reference() is not None for reference in alive))
     assert len(alive) == 200
     assert most <= 4 * 16

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from openfer.errors import ConfigError, DataError
 from openfer.predict.sinks import ENDINGS, open_sink
 from openfer.predict.sinks import parquet as parquet_sink
+from openfer.predict.sinks import table as table_sink
 from openfer.predict.sinks.table import printable, table
 from openfer.predict.sinks.text import json_stream
 from openfer.records import Box, Face, Prediction
@@ -117,11 +119,21 @@ def test_wrong_outputs_are_refused_with_the_way_out(tmp_path: Path) -> None:
 
 def test_a_json_stream_is_one_document_from_the_first_row_on() -> None:
     stream = io.StringIO()
-    with json_stream(stream, NAMES) as write:
-        write(ROWS[0])
+    rows = [row.to_row(NAMES) for row in ROWS[:2]]
+    with json_stream(stream) as write:
+        write(rows[0])
         assert "写真" in stream.getvalue()  # not kept back until the end
-        write(ROWS[1])
-    assert json.loads(stream.getvalue()) == [row.to_row(NAMES) for row in ROWS[:2]]
+        write(rows[1])
+    assert json.loads(stream.getvalue()) == rows
+
+
+def test_json_is_valid_also_on_a_stream_that_is_not_utf_8() -> None:
+    data = io.BytesIO()
+    with io.TextIOWrapper(data, encoding="latin-1", errors="backslashreplace") as stream:
+        with json_stream(stream) as write:
+            write(ROWS[0].to_row(NAMES))
+        stream.flush()
+        assert json.loads(data.getvalue()) == [ROWS[0].to_row(NAMES)]
 
 
 def printed(*, terminal: bool) -> list[str]:
@@ -157,3 +169,31 @@ def test_names_cannot_steer_the_terminal() -> None:
         write(Prediction(path="[bold]x[/bold] \x1b[2J", status="no_face"))
     assert "[bold]x[/bold]" in stream.getvalue()
     assert "\x1b[2J" not in stream.getvalue()
+
+
+def test_a_pipe_gets_a_long_table_page_by_page_in_the_same_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_sink, "PAGE", 2)
+    stream = io.StringIO()
+    rows = [replace(ROWS[0], path=f"{number}.jpg") for number in (1000, 2, 3, 4, 5)]
+    with table(Console(file=stream)) as write:
+        for row, lines in zip(rows, (0, 3, 3, 5, 5), strict=True):
+            write(row)
+            assert stream.getvalue().count("\n") == lines
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["picture", "1000.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg"]
+    assert len({line.index("fear") for line in lines[1:]}) == 1
+
+
+def test_the_table_says_what_was_special_about_a_picture() -> None:
+    stream = io.StringIO()
+    with table(Console(file=stream)) as write:
+        write(replace(ROWS[0], path="a.gif", note="first of 12 frames"))
+        write(Prediction(path="b.gif", status="no_face", note="first of 3 frames"))
+        write(replace(ROWS[0], path="c.jpg", min_confidence=0.95))
+        write(Prediction(path="d.mp4", status="unsupported: video"))
+    assert [line.split()[1:] for line in stream.getvalue().splitlines()[1:]] == [
+        ["0", "anger", "90", "%", "fear", "10", "%", "(first", "of", "12", "frames)"],
+        ["no", "face", "(first", "of", "3", "frames)"],
+        ["0", "uncertain", "90", "%", "anger", "90", "%"],
+        ["unsupported", "video"],
+    ]

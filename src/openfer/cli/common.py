@@ -15,7 +15,12 @@ def console(*, to_error: bool = False) -> Console:
     """Where people read: a rich console on standard output (or error), plain where that is not a terminal."""
     from rich.console import Console
 
-    return Console(stderr=to_error, highlight=False, soft_wrap=True)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            # Called while the error is handled. rich would end the program here, which is for the program to do.
+            raise
+
+    return Plain(stderr=to_error, highlight=False, soft_wrap=True)
 
 
 def progress(*columns: str) -> Progress:
@@ -40,7 +45,9 @@ def progress(*columns: str) -> Progress:
 
 def print_json(value: Any) -> None:
     """A JSON document on standard output, nothing else beside it."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    # JSON is UTF-8; where the stream writes anything else, escapes keep it valid.
+    escape = sys.stdout.encoding.lower().replace("-", "") != "utf8"
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=escape) + "\n")
 
 
 def command_line() -> str:

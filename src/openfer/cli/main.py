@@ -6,18 +6,20 @@ input; 130 interrupted.
 
 from __future__ import annotations
 
-import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from openfer import __version__
-from openfer.cli import data, demo, evaluate, export, listing, predict, synth, train
+from openfer.cli import compare, data, demo, evaluate, export, listing, predict, synth, train
+from openfer.cli.ends import INTERRUPTED, REFUSED, Commands, Interrupted, close_output, prepare_streams, say
 from openfer.errors import OpenFERError
 
 app = typer.Typer(
     name="openfer",
+    cls=Commands,
     help="Facial expressions: read them in photos, train models of them, and judge those honestly.",
     no_args_is_help=True,
     add_completion=False,
@@ -30,6 +32,7 @@ app.add_typer(data.app, name="data")
 app.command("synth")(synth.synth)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("methods")(listing.methods)
 app.command("recipes")(listing.recipes)
@@ -53,17 +56,21 @@ def _options(
 
 def run() -> None:
     """The entry point of the command `openfer`."""
+    prepare_streams()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    status, line = 0, ""
     try:
         app(arguments)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        line = "interrupted" if status == INTERRUPTED else ""
     except OpenFERError as error:
         if "--debug" in sys.argv:
             raise
-        typer.echo(f"openfer: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        status, line = REFUSED, str(error)
+    except (KeyboardInterrupt, Interrupted) as stop:
+        status, line = INTERRUPTED, str(stop) or "interrupted"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; a second Ctrl-C has nothing to stop
+    if line:
+        say(line)
+    sys.exit(close_output(status))

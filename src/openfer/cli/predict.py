@@ -4,64 +4,45 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openfer.cli.common import console, progress
+from openfer.cli.common import console
+from openfer.cli.ends import let_go, stoppable
+from openfer.cli.photos import SMALL, Tally, photo_bar
+from openfer.errors import ConfigError
+from openfer.files import blaming
 
 if TYPE_CHECKING:
     from openfer.predict.predictor import Predictor
     from openfer.predict.sources import Source
     from openfer.records import Prediction
 
-SMALL = 128
-"""Pictures with a shorter long side, pixels, are probably faces cut out already."""
-
-
-@dataclass
-class Tally:
-    """What went through, for the last line and the exit status."""
-
-    photos: int = 0
-    faces: int = 0
-    faceless: int = 0
-    unreadable: int = 0
-    small: int = 0
-
-    def add(self, picture: Source, rows: Sequence[Prediction]) -> None:
-        """Count one photo."""
-        from openfer.records import NO_FACE, UNREADABLE
-
-        self.photos += 1
-        self.faces += sum(row.label is not None for row in rows)
-        self.unreadable += any(row.status.startswith(UNREADABLE) for row in rows)
-        if rows[0].status == NO_FACE:
-            self.faceless += 1
-            self.small += _is_small(picture)
-
-    def line(self, seconds: float) -> str:
-        """One line for people."""
-        parts = [_count(self.photos, "photo"), _count(self.faces, "face")]
-        parts += [f"{self.faceless} without a face"] if self.faceless else []
-        parts += [f"{self.unreadable} with something unreadable"] if self.unreadable else []
-        return f"{', '.join(parts)} in {seconds:.1f} s"
-
 
 def predict(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Photos, folders (searched in depth) or quoted patterns ('**/*.jpg')."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="Photos, folders (searched in depth), quoted patterns ('**/*.jpg'), or `-`: "
+            "a list of them on standard input, one a line or as `find -print0` writes it.",
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="F", help="Write the rows to F: .csv, .json, .jsonl or .parquet."),
     ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Keep what F holds and add the photos that it lacks; goes on with a stopped run."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each photo, its faces marked, to DIR.")
@@ -76,6 +57,16 @@ def predict(
         int,
         typer.Option(metavar="N", help="Long side, px, at which photos are searched; larger: smaller faces, slower."),
     ] = 480,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Choose among these only: a label set's name, or names with commas."),
+    ] = None,
+    min_confidence: Annotated[
+        float, typer.Option(metavar="C", help="A label less probable than C, 0 to 1, is `uncertain`.")
+    ] = 0.0,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", help="Pictures with more pixels are refused, before they are decoded.")
+    ] = 110_000_000,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Most threads to use.", show_default="all there are")
     ] = None,
@@ -86,70 +77,119 @@ def predict(
     """
     from openfer.cli.models import resolve_model
     from openfer.predict.predictor import Predictor
-    from openfer.predict.sinks import open_sink
+    from openfer.predict.sinks.output import open_output
     from openfer.predict.sinks.overlays import OverlayFolder
-    from openfer.predict.sinks.table import table
-    from openfer.predict.sinks.text import json_stream
+    from openfer.predict.sources import find_pictures
 
-    begun = time.perf_counter()
-    predictor = Predictor.load(resolve_model(model), detector=detector, detect_size=detect_size, threads=threads)
-    names, tally = predictor.labels.names, Tally()
+    if append and out is None:
+        raise ConfigError("--append: to which file? Name it with --out F")
+    begun, tally = time.perf_counter(), Tally()
     with ExitStack() as until_done:
-        writes: list[Callable[[Prediction], None]] = []
+        enter = until_done.enter_context
+        enter(stoppable())
+        predictor = Predictor.load(
+            resolve_model(model),
+            detector=detector,
+            detect_size=detect_size,
+            labels=labels,
+            min_confidence=min_confidence,
+            max_pixels=max_pixels,
+            threads=threads,
+        )
+        names = predictor.labels.names
+        show = enter(_standard_output(names, json=json, table=out is None, needed=out is None and draw is None))
+        overlays = OverlayFolder(draw, max_pixels=predictor.max_pixels) if draw is not None else None
+        output = None
         if out is not None:
-            writes.append(until_done.enter_context(open_sink(out, names)).write)
-        if json:
-            writes.append(until_done.enter_context(json_stream(sys.stdout, names)))
-        elif out is None:
-            writes.append(until_done.enter_context(table(console())))
-        overlays = OverlayFolder(draw) if draw is not None else None
-        for picture, rows in _read(predictor, sources, draw):
+            output = enter(open_output(out, names, settings=_settings(predictor, detector), append=append))
+        pictures: Iterable[Source] = find_pictures(sources, leave_out=draw)
+        if output is not None:
+            pictures = output.left(pictures)
+            if overlays is not None:
+                for name in output.pictures():
+                    overlays.reserve(name)
+        advance = enter(photo_bar(sources, leave_out=draw, hidden=json and sys.stdout.isatty()))
+        for picture, rows in enter(closing(_read(predictor, pictures))):
             tally.add(picture, rows)
-            for write in writes:
-                for row in rows:
-                    write(row)
-            if overlays is not None and isinstance(picture, Path):
+            if overlays is not None:
                 overlays.write(picture, rows)
-    _say(tally, time.perf_counter() - begun, [str(path) for path in (out, draw) if path is not None], detector)
-    if tally.unreadable:
+            if output is not None:  # after the overlay: a photo whose rows are kept is done altogether
+                output.write(rows)
+            show(rows)
+            advance(output.skipped if output else 0)
+    said = tally.line(time.perf_counter() - begun)
+    said += f"; {output.skipped} were there already" if output and output.skipped else ""
+    written = ", ".join(str(path) for path in (out, draw) if path is not None)
+    _say(said + (f"; written: {written}" if written else ""))
+    if detector != "none" and tally.mostly_small:
+        _say(
+            f"hint: most of these pictures are smaller than {SMALL} px and no face was found in them; "
+            "if each is a face already, add `--detector none`"
+        )
+    if tally.failed or (output and output.skipped_failures):
         raise typer.Exit(1)
 
 
-def _read(predictor: Predictor, sources: Sequence[str], draw: Path | None) -> Iterator[tuple[Source, list[Prediction]]]:
-    """Every picture with its rows, under a progress bar."""
-    from openfer.predict.sources import find_pictures
-
-    pictures, again = tee(find_pictures(sources, leave_out=draw))
-    with progress() as bar:
-        # Counting walks the folders once more, which only somebody who watches the bar needs.
-        total = None if bar.disable else sum(1 for _ in find_pictures(sources, leave_out=draw))
-        task = bar.add_task("Reading faces", total=total)
-        for picture, rows in zip(again, predictor.iter_predict(pictures), strict=True):
-            yield picture, rows
-            bar.advance(task)
-
-
-def _say(tally: Tally, seconds: float, written: list[str], detector: str) -> None:
-    said = tally.line(seconds) + (f"; written: {', '.join(written)}" if written else "")
-    sys.stdout.flush()  # the table first, where both go to one place
-    typer.echo(said, err=True)
-    if detector != "none" and tally.small * 2 > tally.photos:
-        typer.echo(
-            f"hint: most of these pictures are smaller than {SMALL} px and no face was found in them; "
-            "if each is a face already, add `--detector none`",
-            err=True,
-        )
+def _settings(predictor: Predictor, detector: str) -> dict[str, Any]:
+    """The options that change answers, as they are: an interrupted run is continued with the same alone."""
+    card = predictor.bundle.card
+    return {
+        "--model": [card.graphs, card.input.model_dump(mode="json"), card.temperature],
+        "--detector": detector,
+        "--detect-size": predictor.detect_size,
+        "--labels": list(predictor.labels),
+        "--min-confidence": predictor.min_confidence,
+        "--max-pixels": predictor.max_pixels,
+    }
 
 
-def _is_small(picture: Source) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(str(picture)) as image:
-            return max(image.size) < SMALL
-    except (OSError, ValueError):
-        return False
+def _read(predictor: Predictor, pictures: Iterable[Source]) -> Generator[tuple[Source, list[Prediction]]]:
+    """Every picture with its rows."""
+    taken, again = tee(pictures)
+    yield from zip(again, predictor.iter_predict(taken), strict=True)
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+@contextmanager
+def _standard_output(
+    names: tuple[str, ...], *, json: bool, table: bool, needed: bool
+) -> Iterator[Callable[[Sequence[Prediction]], None]]:
+    """What to call to show the rows of a photo: as JSON, in a table, or not at all.
+
+    Args:
+        names: label names.
+        json: as one JSON document, which comes before the table.
+        table: in a table.
+        needed: whether the run has nothing else to do, so that it ends when nobody reads on.
+    """
+    from openfer.predict.sinks.rows import row_of
+    from openfer.predict.sinks.table import table as table_on
+    from openfer.predict.sinks.text import json_stream
+
+    until_done, here = ExitStack(), Path("standard output")
+    writes: list[Callable[[Prediction], None]] = []
+    if json:
+        dump = until_done.enter_context(json_stream(sys.stdout))
+        writes.append(lambda row: dump(row_of(row, names)))
+    elif table:
+        writes.append(until_done.enter_context(table_on(console())))
+
+    def show(rows: Sequence[Prediction]) -> None:
+        try:
+            with blaming(here):
+                for write in writes:
+                    for row in rows:
+                        write(row)
+                sys.stdout.flush()
+        except BrokenPipeError:
+            if needed:
+                raise
+            let_go(sys.stdout)
+
+    yield show
+    with blaming(here):
+        until_done.close()  # only where all went well: a document that was cut off must not look whole
+        sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

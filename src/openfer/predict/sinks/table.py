@@ -31,22 +31,16 @@ def table(console: Console) -> Iterator[Callable[[Prediction], None]]:
     if not console.is_terminal:
         console.width = WIDE
     rows: list[list[Text]] = []
-    widths: list[int] = []
-    repeat: str | None = None
+    widths = [len(title) for title in TITLES]
+    first_page, repeat = True, ""
 
     def flush() -> None:
-        grid = Table(
-            box=SIMPLE_HEAD if console.is_terminal else None,
-            pad_edge=False,
-            header_style="bold",
-            show_header=not widths,
-        )
-        widths[:] = [
-            max(column)
-            for column in zip(
-                *[[cell.cell_len for cell in row] for row in rows], widths or [0] * len(TITLES), strict=True
-            )
-        ]
+        nonlocal first_page
+        box = SIMPLE_HEAD if console.is_terminal else None
+        grid = Table(box=box, pad_edge=False, header_style="bold", show_header=first_page)
+        first_page = False
+        for row in rows:
+            widths[:] = [max(width, cell.cell_len) for width, cell in zip(widths, row, strict=True)]
         for title, width in zip(TITLES, widths, strict=True):
             grid.add_column(
                 title,
@@ -69,7 +63,7 @@ def table(console: Console) -> Iterator[Callable[[Prediction], None]]:
             flush()
 
     yield write
-    if rows or not widths:
+    if rows or first_page:
         flush()
 
 
