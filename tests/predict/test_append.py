@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from openfer.errors import ConfigError, DataError
@@ -36,8 +36,8 @@ NAMED = [*PICTURES, "a.jpg", "ü.jpg"]
 """Two photos are named twice."""
 
 
-ODD = st.one_of(st.characters(), st.sampled_from("\r\n\"',;\\\0\u2028\ud800\udce9"))
-"""Letters of names, those that files might trip over more often than by chance; the last two are no letters."""
+ODD = st.one_of(st.characters(), st.sampled_from("\r\n\"',;\\\0\u2028"))
+"""Letters of names, those that files might trip over more often than by chance."""
 
 
 class Killed(BaseException):
@@ -353,6 +353,7 @@ def test_a_pipe_is_no_file_to_write_or_to_go_on_with(tmp_path: Path) -> None:
         max_size=4,
     )
 )
+@example([("caf\udce9\r.jpg", "\ud800", 1e-300, 0), ("", "", -0.0, 1)])  # what is no letter comes back as an escape
 def test_every_value_comes_back_from_every_format(tmp_path: Path, values: list[tuple[str, str, float, int]]) -> None:
     rows = [
         Prediction(

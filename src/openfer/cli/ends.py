@@ -18,7 +18,7 @@ from openfer.errors import DataError, reason
 INTERRUPTED, REFUSED = 130, 2
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """The user, or the system, asked the command to end; the message says what is left of it."""
 
 
@@ -30,7 +30,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            raise Interrupted(str(stop)) from stop
+            raise InterruptionError(str(stop)) from stop
         except BrokenPipeError:
             let_go(sys.stdout, sys.stderr)
             raise typer.Exit(0) from None

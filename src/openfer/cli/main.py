@@ -14,7 +14,7 @@ import typer
 
 from openfer import __version__
 from openfer.cli import compare, data, demo, evaluate, export, listing, predict, synth, train
-from openfer.cli.ends import INTERRUPTED, REFUSED, Commands, Interrupted, close_output, prepare_streams, say
+from openfer.cli.ends import INTERRUPTED, REFUSED, Commands, InterruptionError, close_output, prepare_streams, say
 from openfer.errors import OpenFERError
 
 app = typer.Typer(
@@ -68,7 +68,7 @@ def run() -> None:
         if "--debug" in sys.argv:
             raise
         status, line = REFUSED, str(error)
-    except (KeyboardInterrupt, Interrupted) as stop:
+    except (KeyboardInterrupt, InterruptionError) as stop:
         status, line = INTERRUPTED, str(stop) or "interrupted"
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; a second Ctrl-C has nothing to stop
     if line:
