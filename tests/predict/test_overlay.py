@@ -122,6 +122,7 @@ def test_only_pixels_under_frames_cards_and_their_ties_change(scene: tuple[Pictu
 
 @settings(max_examples=80, deadline=None)
 @given(scenes(smallest=100))
+@example((plain(126, 400), [face(300, 125.5, 60, 0)]))
 def test_cards_are_inside_and_off_each_other_and_off_all_eyes_and_mouths(
     scene: tuple[Picture, list[Prediction]],
 ) -> None:

@@ -106,6 +106,7 @@ def _beside(
     room = np.clip((stop - start - face.line) // 2, 0, CORNER * face.line)
     wanted = (start + stop) // 2 if hook is None else y + hook
     middle = np.clip(wanted - face.line // 2, start + room, np.maximum(stop - room - face.line, start + room))
+    middle = np.clip(middle, 0, max(size[1] - face.line, 0))  # a face may be lower than its line is thick
     after = x >= right
     ties = np.stack([np.where(after, right, x + width), middle, np.where(after, x, left), middle + face.line], axis=1)
     beside = stop - start >= min(reach, face.line)
