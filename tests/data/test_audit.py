@@ -89,7 +89,7 @@ def test_missing_and_damaged_pictures_are_told_apart(tmp_path: Path) -> None:
     report = check(load_manifest(tmp_path / "m.parquet"))
     assert [(bad.row, bad.name, bad.reason) for bad in report.missing] == [(0, "happy/1.png", "missing")]
     assert [bad.row for bad in report.unreadable] == [1, 2]
-    assert report.unreadable[0].reason == "unreadable: not a picture that Pillow can read"
+    assert report.unreadable[0].reason == "unreadable: not a picture: the file is empty"
     assert not report.sound
 
 
@@ -105,7 +105,7 @@ def test_rows_that_never_had_a_picture_are_known() -> None:
     )
     assert [(bad.row, bad.reason) for bad in report.unreadable] == [
         (1, "unreadable: 5 pixel values, expected 2304"),
-        (2, "unreadable: not a picture that Pillow can read"),
+        (2, "unreadable: not a picture: the file is empty"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,9 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from openfer.errors import DataError
-from openfer.vision.image import as_picture, grey, read_image
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, format=kind, **options)
-    return stream.getvalue()
+from openfer.vision import image as image_module
+from openfer.vision.image import as_picture, decode, grey, read_image
+from tests.vision.odd import encoded
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -104,15 +100,6 @@ def test_damaged_files_give_a_reason_in_one_line(tmp_path: Path) -> None:
             assert str(tmp_path) not in str(caught.value)
 
 
-def test_missing_files_folders_and_impossible_names(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^no such file$"):
-        read_image(tmp_path / "none.jpg")
-    with pytest.raises(DataError, match=r"directory|denied|Permission"):
-        read_image(tmp_path)
-    with pytest.raises(DataError):
-        read_image("a\0b.jpg")
-
-
 def test_a_picture_over_the_limit_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(DataError, match=r"20 x 10 pixels are over the limit of 199"):
         read_image(encoded(Image.new("RGB", (20, 10))), max_pixels=199)
@@ -141,3 +128,25 @@ def test_arrays_of_every_shape_become_pictures() -> None:
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
     with pytest.raises(DataError, match="picture array"):
         as_picture(array, "rgb")
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 7])
+def test_a_very_large_picture_is_shrunk_by_averages_when_less_is_asked_for(
+    turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_module, "_LARGE", 1000)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    data = encoded(Image.fromarray(noise(101, 203)), exif=exif)
+    full, small = decode(data), decode(data, at_least=100)
+    assert small.full_size == full.full_size == (full.pixels.shape[1], full.pixels.shape[0])
+    np.testing.assert_array_equal(small.pixels, np.asarray(Image.fromarray(full.pixels).reduce(2)))
+    np.testing.assert_array_equal(decode(data, at_least=150).pixels, full.pixels)
+
+
+def test_a_signalling_nan_is_black_and_warns_nobody() -> None:
+    values = np.full((4, 4), 0.5, dtype=np.float32)
+    values.view(np.uint32)[0, 0] = 0x7FA00000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(encoded(Image.fromarray(values), "TIFF"))[0, :2, 0].tolist() == [0, 128]

@@ -134,11 +134,13 @@ class Manifest:
         image = self.table["image"][row].as_py()
         if image["bytes"] is not None:
             return bytes(image["bytes"])
+        path = self.root / image["path"]
         try:
-            content: bytes = (self.root / image["path"]).read_bytes()
-            return content
+            if path.exists() and not path.is_file():  # a pipe might never end
+                raise DataError(f"{path}: not a regular file")
+            return path.read_bytes()
         except OSError as error:
-            raise DataError(f"{self.root / image['path']}: {error.strerror or error}") from error
+            raise DataError(f"{path}: {error.strerror or error}") from error
 
     def picture(self, row: int) -> Picture:
         """A row's picture, uint8 [H, W, 3] RGB. Raises `DataError` naming the picture where it cannot be decoded."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from openfer.data.manifest import Manifest
-from openfer.errors import DataError
-from openfer.records import OK, UNREADABLE
+from openfer.errors import DataError, UnsupportedError
+from openfer.records import OK, UNREADABLE, UNSUPPORTED
 from openfer.vision.image import Picture, read_image
 
 MISSING = "missing"
@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 def decode(manifest: Manifest, row: int) -> tuple[Picture | None, str]:
-    """A row's picture, uint8 [H, W, 3] RGB, and `ok`; or None and `missing` or `unreadable: <why>`."""
+    """A row's picture, uint8 [H, W, 3] RGB, and `ok`; or None and `missing`, `unreadable: <why>` or `unsupported: <why>`."""
     try:
         encoded = manifest.encoded(row)
     except DataError as error:
@@ -29,6 +29,8 @@ def decode(manifest: Manifest, row: int) -> tuple[Picture | None, str]:
         return None, MISSING if missing else f"{UNREADABLE}: {error}"
     try:
         return read_image(encoded, orient=False), OK
+    except UnsupportedError as error:
+        return None, f"{UNSUPPORTED}: {error}"
     except DataError as error:
         return None, f"{UNREADABLE}: {error}"
 

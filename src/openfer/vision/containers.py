@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,15 +17,15 @@ from typing import Literal
 PAGE_KIND, TILE_WIDTH, TILE_HEIGHT = 254, 322, 323
 """Tags of a TIFF. A page is of the kind 1 where it is a smaller copy of another."""
 
-_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4}
-"""Bytes of one value, of the kinds of values that are shorter than a place in the file may be."""
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 11: 4, 13: 4}
+"""Bytes of one value, by its kind; 8 for any other."""
 _BYTES = (1, 2, 6, 7)
 
 Size = tuple[int, int]
 """Width and height, pixels."""
 
 MANY = 10_000
-"""Frames and pages are counted so far."""
+"""Frames, pages and scans are counted so far."""
 
 _JPEG_MARK = re.compile(rb"\xff[\xd9\xda]")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -76,7 +77,7 @@ def _palette(flags: int) -> int:
 
 
 def jpeg_scans(data: bytes, start: int) -> tuple[int, int | None]:
-    """Scans of a JPEG, and where its pixels end: the place of the end mark, None without one.
+    """Scans of a JPEG, counted to `MANY`, and where its pixels end: the place of the end mark, None without one.
 
     Args:
         data: the file.
@@ -87,7 +88,22 @@ def jpeg_scans(data: bytes, start: int) -> tuple[int, int | None]:
         if mark[0] == b"\xff\xd9":
             return scans, mark.start()
         scans += 1
+        if scans > MANY:
+            break
     return scans, None
+
+
+def png_is_sound(data: bytes) -> bool:
+    """Whether the checksums of a PNG's pixels hold, as far as it has any: Pillow reads past them."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if end + 4 <= len(data) and data.startswith(b"IDAT", at + 4):
+            (checksum,) = struct.unpack_from(">I", data, end)
+            if zlib.crc32(memoryview(data)[at + 4 : end]) != checksum:
+                return False
+        at = end + 4
+    return True
 
 
 def icon_sizes(data: bytes) -> Iterator[Size]:
@@ -106,7 +122,8 @@ def icon_sizes(data: bytes) -> Iterator[Size]:
 def jpeg2000_size(data: bytes) -> tuple[Size, int]:
     """Size and number of components that the codestream of a JPEG 2000 file states; its header may state others."""
     at = data.find(_JPEG_2000)
-    if at < 0:
+    # Of a codestream without its end mark Pillow leaves the tiles that are missing black, and says nothing.
+    if at < 0 or b"\xff\xd9" not in data[at:]:
         raise EOFError
     right, bottom, left, top = struct.unpack_from(">IIII", data, at + 8)
     (components,) = struct.unpack_from(">H", data, at + 40)
@@ -119,7 +136,7 @@ class TiffDirectory:
 
     Args:
         tags: number -> value; of several values the first, or where they stand.
-        most: the largest number of values that one tag has, those of texts and other bytes left out.
+        most: the largest number of values that one tag has, texts and other bytes left out.
         pages: smaller copies of other pages left out; `MANY` at most.
     """
 
@@ -140,10 +157,11 @@ def tiff_directory(data: bytes | memoryview) -> TiffDirectory:
         return int.from_bytes(data[at : at + size], order)
 
     def entry(at: int) -> tuple[int, int, int]:
-        """Tag, value and number of values; one that is a text or other bytes counts as one value."""
-        kind = integer(at + 2, 2)
-        value = integer(at + 4 + word, _WIDTHS.get(kind, word))
-        return integer(at, 2), value, 1 if kind in _BYTES else integer(at + 4, word)
+        """Tag, value and number of values; texts, other bytes and what the file is too short for count as none."""
+        kind, count = integer(at + 2, 2), integer(at + 4, word)
+        width = _WIDTHS.get(kind, 8)
+        value = integer(at + 4 + word, min(width, word))
+        return integer(at, 2), value, 0 if kind in _BYTES or count * width > len(data) else count
 
     tags: dict[int, int] = {}
     most, pages, seen = 0, 0, set[int]()

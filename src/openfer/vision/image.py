@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
-import warnings
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Literal, cast
+from typing import IO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +18,8 @@ from PIL import Image
 from openfer.errors import DataError
 from openfer.vision.formats import SUFFIXES as SUFFIXES
 from openfer.vision.formats import VIDEO_SUFFIXES as VIDEO_SUFFIXES
-from openfer.vision.opening import check_size, is_cut_short, open_picture
+from openfer.vision.opening import Opened, check_size, is_cut_short, open_picture
+from openfer.vision.quiet import quiet, without_pillows_limit
 
 Picture = NDArray[np.uint8]
 Colour = Literal["grey", "rgb"]
@@ -33,6 +31,8 @@ _LARGE = 30_000_000
 """Pictures of more pixels are decoded one at a time, by however many threads: each takes 7 bytes a pixel."""
 _STRIP = 20_000
 """Pixels that go from Pillow to NumPy at once: 60 kB, for which the system need not be asked for memory each time."""
+
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def decode(
         orient: turn the picture as its EXIF orientation asks. Data sets whose boxes or points were made on the
             stored pixels want False.
         max_pixels: refuse pictures larger than this, before they are decoded.
-        at_least: a JPEG may be decoded 2, 4 or 8 times smaller, as long as its long side keeps this many pixels. None
-            for full size.
+        at_least: a JPEG, and any picture of over 30 million pixels, may be decoded 2, 4 or 8 times smaller, as long as
+            its long side keeps this many pixels. None for full size.
 
     Raises:
         UnsupportedError: a video, a camera's raw file, or a format that is not decoded or whose plug-in is missing.
@@ -73,13 +73,11 @@ def decode(
             line, without the path.
     """
     try:
-        with _quiet, _open(source) as stream:
-            try:
+        for _ in range(3):
+            with quiet, _open(source) as stream, suppress(Warning):
+                # A warning comes through only where another thread changed the filters at this moment.
                 return _decode(stream, orient, max_pixels, at_least)
-            except Image.DecompressionBombError:
-                # Within the limit that the caller set, but over Pillow's own.
-                with _unlimited:
-                    return _decode(stream, orient, max_pixels, at_least)
+        raise DataError("its warnings were made errors while it was read")
     except DataError:
         raise
     except Exception as error:  # on damaged files Pillow's decoders raise whatever they stumble over
@@ -98,7 +96,7 @@ def decode_image(image: Image.Image, *, orient: bool = True, max_pixels: int = M
         DataError: damaged, or larger than `max_pixels`.
     """
     try:
-        with _quiet:
+        with quiet:
             check_size(image.size, max_pixels)
             pixels = _pixels(image, _turn(image, orient))
             return Decoded(pixels, (pixels.shape[1], pixels.shape[0]))
@@ -114,7 +112,7 @@ def _open(source: str | Path | bytes) -> IO[bytes]:
         return io.BytesIO(source)
     try:
         _check_regular(Path(source).stat())
-        return open(source, "rb", opener=_open_regular)  # noqa: SIM115 - the caller closes it
+        return open(source, "rb", opener=_open_regular)
     except FileNotFoundError:
         raise DataError("no such file") from None
     except PermissionError:
@@ -144,18 +142,30 @@ def _check_regular(status: os.stat_result) -> None:
 
 
 def _decode(stream: IO[bytes], orient: bool, max_pixels: int, at_least: int | None) -> Decoded:
-    opened = open_picture(stream, max_pixels)
+    try:
+        return _decode_opened(open_picture(stream, max_pixels), orient, at_least)
+    except Image.DecompressionBombError:
+        # Within the limit that the caller set, but over Pillow's own.
+        with without_pillows_limit():
+            return _decode_opened(open_picture(stream, max_pixels), orient, at_least)
+
+
+def _decode_opened(opened: Opened, orient: bool, at_least: int | None) -> Decoded:
     image, (width, height) = opened.image, opened.image.size
-    factor = 1
-    if at_least is not None and opened.format == "JPEG":
-        factor = next((f for f in (8, 4, 2) if -(-max(width, height) // f) >= at_least), 1)
-        image.draft(None, (max(width // factor, 1), max(height // factor, 1)))
+    factor, shrink = 1, 1
+    if at_least is not None:
+        wanted = next((f for f in (8, 4, 2) if -(-max(width, height) // f) >= at_least), 1)
+        if opened.format == "JPEG":
+            factor = wanted
+            image.draft(None, (max(width // factor, 1), max(height // factor, 1)))
+        elif width * height > _LARGE:
+            shrink = wanted  # decoded whole, but no second array of this size is made
     with _one_at_a_time if image.width * image.height > _LARGE else nullcontext():
         turn = _turn(image, orient)
         if is_cut_short(opened):
             raise DataError(_TRUNCATED)
         full_size = image.size if factor == 1 else (width, height)
-        return Decoded(_pixels(image, turn), full_size[::-1] if turn in _SIDEWAYS else full_size, opened.note)
+        return Decoded(_pixels(image, turn, shrink), full_size[::-1] if turn in _SIDEWAYS else full_size, opened.note)
 
 
 _TRUNCATED = "truncated: the file ends before the picture does"
@@ -163,6 +173,8 @@ _TRUNCATED = "truncated: the file ends before the picture does"
 
 def _reason(error: Exception) -> str:
     """A decoder's error as one line in plain words."""
+    if error.args and isinstance(error.args[0], Exception):  # wrapped by Pillow
+        return _reason(error.args[0])
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     if isinstance(error, OSError) and error.strerror:
@@ -170,7 +182,7 @@ def _reason(error: Exception) -> str:
     text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())
     if isinstance(error, EOFError) or "truncated" in text.lower():
         return _TRUNCATED
-    if "MAX_TEXT" in text:
+    if "MAX_TEXT" in text or "decompressed data" in text.lower():
         return "a text or a colour profile in it unpacks to too many bytes"
     # What other kinds of error say is for programmers.
     return f"damaged ({text[:150]})" if text and isinstance(error, OSError | SyntaxError | ValueError) else "damaged"
@@ -208,19 +220,27 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and value in _TURNS else 1
 
 
-def _pixels(image: Image.Image, turn: int) -> Picture:
-    """The pixels of an image, turned by an EXIF orientation. Strip by strip: no second copy of the whole is made."""
+def _pixels(image: Image.Image, turn: int, shrink: int = 1) -> Picture:
+    """The pixels of an image, turned by an EXIF orientation and shrunk by a whole factor (averages of squares).
+
+    Strip by strip: no second copy of the whole is made.
+    """
     width, height = image.size[::-1] if turn in _SIDEWAYS else image.size
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # at once: what converts it is built anew each time
     white = _white(image)
-    pixels = np.empty((height, width, 3), dtype=np.uint8)
-    rows = max(1, _STRIP // width)
+    pixels = np.empty((-(-height // shrink), -(-width // shrink), 3), dtype=np.uint8)
+    rows = max(1, _STRIP // width // shrink) * shrink
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         first, last = (height - bottom, height - top) if turn in _FROM_THE_END else (top, bottom)
         box = (first, 0, last, width) if turn in _SIDEWAYS else (0, first, width, last)
         strip = image.crop(box)
         strip = strip.transpose(_TURNS[turn]) if turn in _TURNS else strip
-        pixels[top:bottom] = _rgb(strip) if white is None else _grey(strip, white)
+        part = _rgb(strip) if white is None else np.repeat(_grey(strip, white), 3, axis=2)
+        if shrink > 1:
+            part = np.asarray(Image.fromarray(part).reduce(shrink))
+        pixels[top // shrink : -(-bottom // shrink)] = part
     return pixels
 
 
@@ -228,16 +248,22 @@ def _rgb(strip: Image.Image) -> Picture:
     if strip.mode == "La":
         strip = strip.convert("LA")
     if strip.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in strip.info:
-        rgba = strip.convert("RGBA")
-        strip = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        strip = strip.convert("RGBA")
+        if strip.getchannel("A").getextrema() != (255, 255):
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, "white"), strip)
     if strip.mode != "RGB":
         strip = strip.convert("RGB")
     return np.frombuffer(strip.tobytes(), dtype=np.uint8).reshape(strip.height, strip.width, 3)
 
 
 def _grey(strip: Image.Image, white: float) -> Picture:
-    values = np.clip(np.nan_to_num(np.asarray(strip, dtype=np.float64), posinf=white), 0, white)
+    values = np.clip(np.nan_to_num(_floats(strip), posinf=white), 0, white)
     return np.round(values * (255.0 / white)).astype(np.uint8)[:, :, None]
+
+
+def _floats(strip: Image.Image) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # files may hold signalling NaNs
+        return np.asarray(strip, dtype=np.float64)
 
 
 def _white(image: Image.Image) -> float | None:
@@ -250,65 +276,11 @@ def _white(image: Image.Image) -> float | None:
     top = 0.0
     rows = max(1, _STRIP // image.width)
     for first in range(0, image.height, rows):
-        strip = np.asarray(image.crop((0, first, image.width, min(first + rows, image.height))), dtype=np.float64)
+        strip = _floats(image.crop((0, first, image.width, min(first + rows, image.height))))
         top = max(top, strip.max(where=np.isfinite(strip), initial=0.0))
     if image.mode == "F" and 0.0 < top <= 1.0:
         return 1.0
     return next((white for white in (255.0, 65535.0) if top <= white), top)
-
-
-class _Shared:
-    """A change of something global that any number of threads may want at once: the first one in makes it, the last
-    one out undoes it.
-
-    Args:
-        change: makes the change and returns what undoes it.
-    """
-
-    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
-        self._change, self._lock, self._inside = change, Lock(), 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._undo = self._change()
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._undo()
-
-
-def _silence_pillow() -> Callable[[], None]:
-    """Ignore Pillow's warnings about odd but readable files.
-
-    Not by `warnings.catch_warnings`, which puts back the list of filters that it found: of two threads that overlap,
-    the second finds the first one's, and puts it back for ever. Here one filter is added, and that one is taken out.
-    """
-    ignore = ("ignore", None, Warning, re.compile(r"(PIL|pillow_heif)\b"), 0)
-    filters = cast(list[Any], warnings.filters)
-    filters.insert(0, ignore)
-
-    def undo() -> None:
-        for each in (filters, cast(list[Any], warnings.filters)):
-            with suppress(ValueError):  # whoever replaced the filters meanwhile has copied it or not
-                each.remove(ignore)
-
-    return undo
-
-
-def _lift_pillows_limit() -> Callable[[], None]:
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-
-    def undo() -> None:
-        Image.MAX_IMAGE_PIXELS = before
-
-    return undo
-
-
-_quiet, _unlimited, _one_at_a_time = _Shared(_silence_pillow), _Shared(_lift_pillows_limit), Lock()
 
 
 def as_picture(array: NDArray[np.generic], order: Literal["rgb", "bgr"]) -> Picture:

@@ -145,6 +145,8 @@ def _open_animation(name: str, stream: IO[bytes], head: bytes, max_pixels: int) 
         check_size(containers.webp_size(head), max_pixels, name)
     if name == "GIF":
         check_size(containers.gif_size(head), max_pixels, name)
+    if name == "PNG" and not containers.png_is_sound(_all(stream)):
+        raise DataError("damaged (a checksum of its pixels is wrong)")
     opened = _open(name, stream, head, max_pixels)
     frames = containers.gif_frames(_all(stream)) if name == "GIF" else getattr(opened.image, "n_frames", 1)
     return replace(opened, note=_first_of(frames, "frames"))
