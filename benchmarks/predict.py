@@ -133,17 +133,15 @@ def stage_table(found: dict[str, float]) -> Table:
 
 
 def command_table(runs: Sequence[tuple[int, int, Usage]]) -> Table:
-    """The runs (photos, threads, usage); speed-up against the first run of as many photos."""
+    """The runs (photos, threads, usage); speed-up against the first run on as many photos."""
     table = Table(title="the command: start-up, reading and writing included")
     for title in ("photos", "threads", "rows", "seconds", "photos/s", "photos/CPU-s", "speed-up", "memory, MB"):
         table.add_column(title, justify="right")
     first: dict[int, float] = {}
     for photos, threads, used in runs:
-        first.setdefault(photos, used.wall)
+        faster = f"{first.setdefault(photos, used.wall) / used.wall:.2f}"
         numbers = (f"{used.wall:.1f}", f"{photos / used.wall:.1f}", f"{photos / used.cpu:.1f}")
-        table.add_row(
-            *map(str, (photos, threads, used.rows)), *numbers, f"{first[photos] / used.wall:.2f}", f"{used.memory:.0f}"
-        )
+        table.add_row(*map(str, (photos, threads, used.rows)), *numbers, faster, f"{used.memory:.0f}")
     return table
 
 
