@@ -1,7 +1,7 @@
 """What `--min-confidence` costs and brings: a table and a picture for the docs, from a predictions file.
 
-    openfer evaluate default ferplus_points.parquet --split validation --out report
-    python tools/confidence_curve.py report/predictions.parquet docs/assets/confidence.png
+openfer evaluate default ferplus_points.parquet --split validation --out report
+python tools/confidence_curve.py report/predictions.parquet docs/assets/confidence.png
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def _commands() -> str:
     from openfer.cli.main import app
 
     command = typer.main.get_command(app)
-    context = command.make_context("openfer", [], resilient_parsing=True)
+    # Older versions of Typer use Click's own classes, later ones carry theirs.
+    context: Any = command.make_context("openfer", [], resilient_parsing=True)
     # The page has a title of its own: the program's name and general help are left out.
     text = get_docs_for_click(obj=command, ctx=context, name="openfer")
     return text[text.index("## `openfer demo`") :]

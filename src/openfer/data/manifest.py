@@ -134,7 +134,7 @@ class Manifest:
         image = self.table["image"][row].as_py()
         if image["bytes"] is not None:
             return bytes(image["bytes"])
-        path = self.root / image["path"]
+        path: Path = self.root / image["path"]
         try:
             if path.exists() and not path.is_file():  # a pipe might never end
                 raise DataError(f"{path}: not a regular file")

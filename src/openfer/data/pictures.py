@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 def decode(manifest: Manifest, row: int) -> tuple[Picture | None, str]:
-    """A row's picture, uint8 [H, W, 3] RGB, and `ok`; or None and why not: `missing`, `unreadable: …`, `unsupported: …`."""
+    """A row's picture, uint8 [H, W, 3] RGB, and `ok`; or None and why: `missing`, `unreadable: …`, `unsupported: …`."""
     try:
         encoded = manifest.encoded(row)
     except DataError as error:
