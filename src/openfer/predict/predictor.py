@@ -186,9 +186,7 @@ class Predictor:
             probabilities = dict(zip(self.labels, next(answers), strict=True))
             return replace(row, probabilities=probabilities, min_confidence=self.min_confidence)
 
-        return [
-            [finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen
-        ]
+        return [[finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen]
 
 
 def _chosen(own: LabelSet, wanted: str | None) -> LabelSet:
