@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openfer.data.manifest import Manifest
-from openfer.synth.faces import draw_faces
+from openfer.records import Box
+from openfer.synth import draw_set
+from openfer.vision.align import frame
 from openfer.vision.image import grey
 from tests.docs.pages import ROOT
 
@@ -31,7 +33,7 @@ def lay_out(folder: Path, astronaut: Path, coffee: Path) -> None:
     (folder / "holiday" / "notes.jpg").write_text("not a picture")
     shutil.copy(folder / "photo.jpg", folder / "one.jpg")
     shutil.copy(folder / "photo.jpg", folder / "two.jpg")
-    faces = draw_faces(140, seed=0, size=SIDE)
+    faces = draw_set(140, 0, size=160)
     _class_folders(folder / "my_faces", faces)
     _crops(folder / "crops", faces)
     _fer2013(folder / "fer2013.csv", faces)
@@ -39,7 +41,9 @@ def lay_out(folder: Path, astronaut: Path, coffee: Path) -> None:
 
 
 def _pixels(faces: Manifest, row: int) -> NDArray[np.uint8]:
-    return grey(faces.picture(row))[:, :, 0]
+    """A face as FER2013 frames it, [SIDE, SIDE], grey."""
+    x, y, w, h = faces.column("box")[row]
+    return grey(frame(faces.picture(row), Box(x=x, y=y, w=w, h=h), 0.0, SIDE))[:, :, 0]
 
 
 def _class_folders(folder: Path, faces: Manifest) -> None:
@@ -48,7 +52,7 @@ def _class_folders(folder: Path, faces: Manifest) -> None:
         (folder / own).mkdir(parents=True)
         for row, label in enumerate(faces.column("label")):
             if label == known:
-                Image.fromarray(_pixels(faces, row)).save(folder / own / f"{row}.png")
+                Image.fromarray(faces.picture(row)).save(folder / own / f"{row}.png")
 
 
 def _crops(folder: Path, faces: Manifest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +23,17 @@ ELSEWHERE = ("make ", "source ", "pip ", "git ", "#")
 PAGES = [page for page in pages() if examples(page)]
 
 
+@pytest.fixture(scope="session")
+def laid_out(tmp_path_factory: pytest.TempPathFactory, astronaut: Path, coffee: Path) -> Path:
+    folder = tmp_path_factory.mktemp("desk")
+    lay_out(folder, astronaut, coffee)
+    return folder
+
+
 @pytest.fixture
-def desk(tmp_path: Path, astronaut: Path, coffee: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with what the pages speak of."""
-    lay_out(tmp_path, astronaut, coffee)
+    shutil.copytree(laid_out, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "120")
