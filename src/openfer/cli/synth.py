@@ -103,7 +103,7 @@ def _save_sheet(manifest: Manifest, path: Path) -> None:
     from openfer.synth import contact_sheet
 
     shown = range(min(len(manifest), SHEET))
-    captions = [label or "action units" for label in manifest.rows(shown).column("label")]
+    captions = [label or "action units" for label in manifest.column("label")[: len(shown)]]
     _save(contact_sheet([manifest.picture(row) for row in shown], captions, COLUMNS), path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from openfer.errors import DataError, reason
@@ -10,7 +9,7 @@ from openfer.evaluate.comparison.forest import lay_out
 from openfer.evaluate.comparison.picture import caption, forest_picture, pair_label
 from openfer.evaluate.comparison.record import FORMAT, KINDS, Comparison
 from openfer.evaluate.comparison.words import TITLES, difference_cell, p_value, score_cell
-from openfer.files import replacing
+from openfer.evaluate.documents import Content, environment, read_values, write_documents
 
 JSON, PICTURE, PAGE = "compare.json", "compare.png", "compare.html"
 
@@ -21,17 +20,12 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     Raises:
         DataError: the folder cannot be written to.
     """
-    text = json.dumps(comparison.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    page = comparison_page(comparison)
-    # A command may hold a path that is not UTF-8: JSON has an escape for its bytes, in HTML it becomes a question mark.
-    contents = {
-        JSON: text.encode(errors="backslashreplace"),
+    contents: dict[str, Content] = {
+        JSON: comparison.to_dict(),
         PICTURE: forest_picture(comparison),
-        PAGE: page.encode(errors="replace"),
+        PAGE: comparison_page(comparison),
     }
-    for name, content in contents.items():
-        with replacing(folder / name) as beside:
-            beside.write_bytes(content)
+    write_documents(folder, contents)
 
 
 def read_comparison(path: Path) -> Comparison:
@@ -40,33 +34,19 @@ def read_comparison(path: Path) -> Comparison:
     Raises:
         DataError: missing, not a comparison, or of another version.
     """
+    values = read_values(path, version=FORMAT, what="comparison", command="compare")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise DataError(
-                f"{path}: comparison version {values['format']}, this program reads {FORMAT}; compare again"
-            )
         return Comparison.from_dict(values)
-    except OSError as error:
-        raise DataError(f"{path}: no comparison ({error.strerror}); `openfer compare` writes one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not made by `openfer compare` ({reason(error)}); compare again") from error
+        raise DataError(f"{path}: not a comparison of `openfer compare` ({reason(error)}); compare again") from error
 
 
 def comparison_page(comparison: Comparison) -> str:
     """The comparison as one HTML page that needs nothing beside itself."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("openfer.evaluate.comparison", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"p": p_value}
+    templates = environment("openfer.evaluate.comparison")
+    templates.filters |= {"p": p_value}
     forest = lay_out(comparison)
-    return environment.get_template("template.html").render(
+    return templates.get_template("template.html").render(
         comparison=comparison,
         forest=forest,
         caption=caption(comparison, forest),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from openfer.errors import DataError, reason
+from openfer.evaluate.documents import Content, environment, read_values, write_documents
 from openfer.evaluate.report.classes import frequent_mistakes
 from openfer.evaluate.report.picture import confusion_picture
 from openfer.evaluate.report.record import FORMAT, EvaluationReport
-from openfer.files import replacing
 from openfer.vision.image import Picture
 
 JSON, PICTURE, PAGE = "report.json", "confusion.png", "report.html"
@@ -34,17 +33,12 @@ def write_report(report: EvaluationReport, folder: Path, *, pictures: Mapping[in
     Raises:
         DataError: the folder cannot be written to.
     """
-    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    page = report_page(report, pictures)
-    # A command may hold a path that is not UTF-8: JSON has an escape for its bytes, in HTML it becomes a question mark.
-    contents = {
-        JSON: text.encode(errors="backslashreplace"),
+    contents: dict[str, Content] = {
+        JSON: report.to_dict(),
         PICTURE: confusion_picture(report),
-        PAGE: page.encode(errors="replace"),
+        PAGE: report_page(report, pictures),
     }
-    for name, content in contents.items():
-        with replacing(folder / name) as beside:
-            beside.write_bytes(content)
+    write_documents(folder, contents)
 
 
 def read_report(path: Path) -> EvaluationReport:
@@ -53,13 +47,9 @@ def read_report(path: Path) -> EvaluationReport:
     Raises:
         DataError: missing, not a report, or of another version.
     """
+    values = read_values(path, version=FORMAT, what="report", command="evaluate")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT:
-            raise DataError(f"{path}: report version {values['format']}, this program reads {FORMAT}; evaluate again")
         return EvaluationReport.from_dict(values)
-    except OSError as error:
-        raise DataError(f"{path}: no report ({error.strerror}); `openfer evaluate` writes one") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a report of `openfer evaluate` ({reason(error)}); evaluate again") from error
 
@@ -72,18 +62,10 @@ def report_page(report: EvaluationReport, pictures: Mapping[int, Picture] | None
         pictures: row -> the face as the network saw it, uint8 [H, W, 3], for the report's examples. An example without
             a picture is described in words.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("openfer.evaluate.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": _percent, "log": math.log}
+    templates = environment("openfer.evaluate.report")
+    templates.filters |= {"percent": _percent, "log": math.log}
     addresses = {row: _address(picture) for row, picture in (pictures or {}).items()}
-    return environment.get_template("template.html").render(
+    return templates.get_template("template.html").render(
         report=report, pictures=addresses, mistakes=frequent_mistakes(report)
     )
 
