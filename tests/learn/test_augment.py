@@ -121,7 +121,7 @@ def test_a_dot_moves_where_rotation_scale_shift_and_mirror_take_it(
     angle, factor = radians((2 * turn - 1) * degrees), 1 + (2 * scale - 1) * share
     x, y = 7 - (2 * dx - 1) * shift * 48, -4 - (2 * dy - 1) * shift * 48
     x, y = (cos(angle) * x + sin(angle) * y) / factor, (-sin(angle) * x + cos(angle) * y) / factor
-    assert got == pytest.approx((-x if flip else x, y), abs=0.05)
+    assert got == pytest.approx((-x if flip else x, y), abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_largest_change_is_what_the_option_says(
 ) -> None:
     u = halves(1, 5)
     u[0, column] = 1.0
-    assert centre(warp(dot(0, 0), u, 0.0, affine)) == pytest.approx(moved, abs=0.05)
+    assert centre(warp(dot(0, 0), u, 0.0, affine)) == pytest.approx(moved, abs=0.1)
 
 
 def test_beyond_the_picture_its_border_is_repeated() -> None:

@@ -33,6 +33,11 @@ class Paint:
         zeros = np.zeros(count, np.float32)
         return cls(np.zeros((count, 3), np.float32), zeros, zeros.copy(), np.full(count, 18, np.float32))
 
+    def put(self, where: Indices, piece: Paint) -> None:
+        """Replace what is at pixels `where` by another paint [k]."""
+        self.colour[where], self.height[where] = piece.colour, piece.height
+        self.gloss[where], self.shine[where] = piece.gloss, piece.shine
+
     def cover(self, where: Indices, amount: NDArray[np.floating], colour: NDArray[np.floating]) -> None:
         """Move the colour at pixels `where` towards `colour` ([3] or [k, 3]) by `amount` [k], 0 to 1."""
         old = self.colour[where]

@@ -12,14 +12,14 @@ from PIL import Image
 from openfer.errors import ConfigError
 from openfer.synth.action_units import ActionUnits
 from openfer.synth.camera import Camera, Pose, turn
-from openfer.synth.eyes import paint_eye, shape_eye
+from openfer.synth.eyes import Eye, paint_eye, shape_eye
 from openfer.synth.fields import rise
 from openfer.synth.glasses import glasses_mesh, paint_glasses
 from openfer.synth.hair import covering_mesh, hair_cover, hair_mesh, paint_hair
 from openfer.synth.head import Mesh, body_mesh, directions, ear_mesh, face_mesh, normals, openness
 from openfer.synth.identity import Identity
 from openfer.synth.light import shade, slopes
-from openfer.synth.mouth import paint_mouth, shape_mouth
+from openfer.synth.mouth import Mouth, paint_mouth, shape_mouth
 from openfer.synth.paint import Paint, linear
 from openfer.synth.raster import grid_triangles, rasterize
 from openfer.synth.scene import Scene, draw_background, take_photograph
@@ -82,58 +82,96 @@ def render(
         aus = ActionUnits.of(aus)
     if pose is not None:
         scene = replace(scene, pose=pose)
-    person = identity
     if not 32 <= size <= 1024:
         raise ConfigError(f"synth: expected size from 32 to 1024, got {size}")
+    face = _shape(identity, aus)
     side = _fine(size)
-    mouth = shape_mouth(person.body, aus)
-    eyes = shape_eye(person.body, aus, -1, person.eye_tilt), shape_eye(person.body, aus, 1, person.eye_tilt)
-    mm = 100 / (scene.camera.face * side)  # of a pixel, at the face's depth
-    view = scene.pose.matrix().T @ np.array([0.0, 0.0, 1.0])
-
     rng = stream(scene.seed, PHOTOGRAPH, 0)
-    background = Image.fromarray(draw_background(scene.background, size, rng))
-    canvas = linear(np.arange(256.0))[np.asarray(background.resize((side, side))).reshape(-1, 3)]
-    meshes = [(FACE, face_mesh(person.head, aus)), (BODY, body_mesh(person.head, person.maleness))]
-    if person.covering.kind != "scarf" and person.hair.cut not in ("bob", "long"):
-        meshes += [(EAR, ear_mesh(person.head, ear, person.ear_size)) for ear in (-1, 1)]
-    solid = _see(_project(meshes, scene, side), side)
-    paint = Paint.blank(len(solid.pixel))
-    for part, painter in ((BODY, paint_neck), (EAR, paint_ear)):
-        where = np.flatnonzero(solid.part == part)
-        _into(paint, where, lambda piece, w=where, p=painter: p(piece, solid.rest[w], person))  # type: ignore[misc]
-    face = np.flatnonzero(solid.part == FACE)
-
-    def paint_face(piece: Paint) -> None:
-        paint_skin(piece, solid.rest[face], person, aus, mouth)
-        for eye in eyes:
-            paint_eye(piece, solid.place[face], view, person, eye, scene.gaze, mm)
-        paint_mouth(piece, solid.place[face], view, person, mouth, mm)
-        if person.covering.kind == "none" and person.hair.cut != "none":
-            _paint_scalp(piece, solid, face, person)
-
-    _into(paint, face, paint_face)
-    scatter = np.where(solid.part == BODY, 0.5, 1.0)[:, None].astype(np.float32)
-    slope = slopes(paint.height, solid.pixel, side, mm)
-    canvas[solid.pixel] = shade(paint, solid.normal, solid.open, slope, scene.light, scatter=scatter)
+    background = Image.fromarray(draw_background(scene.background, size, rng)).resize((side, side))
+    canvas = linear(np.arange(256.0))[np.asarray(background).reshape(-1, 3)]
     nearest = np.full(side * side, -np.inf)
-    nearest[solid.pixel] = solid.depth
-    _add_hair(canvas, nearest, person, scene, side, mm, mouth.drop)
-    if person.glasses:
-        _add_glasses(canvas, nearest, person, scene, side, mm)
+    for draw in (_draw_skin, _draw_hair, _draw_glasses):
+        draw(canvas, nearest, face, scene, side)
     picture = take_photograph(canvas.reshape(side, side, 3), scene.photograph, size, rng)
+    return Rendering(picture, _truth(face, scene, size))
 
-    points = scene.camera.project(turn(landmarks_3d(person, aus, eyes, mouth), scene.pose), size)[:, :2]
-    outline = scene.camera.project(turn(outline_3d(person, aus), scene.pose), size)[:, :2]
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A person who does something."""
+
+    person: Identity
+    aus: ActionUnits
+    eyes: tuple[Eye, Eye]
+    mouth: Mouth
+
+
+def _shape(person: Identity, aus: ActionUnits) -> _Face:
+    left, right = (shape_eye(person.body, aus, side, person.eye_tilt) for side in (-1, 1))
+    return _Face(person, aus, (left, right), shape_mouth(person.body, aus))
+
+
+def _truth(face: _Face, scene: Scene, size: int) -> Truth:
+    def seen(points: Floats) -> Floats:
+        return scene.camera.project(turn(points, scene.pose), size)[:, :2]
+
+    outline = seen(outline_3d(face.person, face.aus))
     low, extent = outline.min(0), np.ptp(outline, axis=0)
-    pose = scene.pose
-    box = float(low[0]), float(low[1]), float(extent[0]), float(extent[1])
-    return Rendering(picture, Truth(landmarks=points, yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll, box=box))
+    return Truth(
+        landmarks=seen(landmarks_3d(face.person, face.aus, face.eyes, face.mouth)),
+        yaw=scene.pose.yaw,
+        pitch=scene.pose.pitch,
+        roll=scene.pose.roll,
+        box=(float(low[0]), float(low[1]), float(extent[0]), float(extent[1])),
+    )
+
+
+def _draw_skin(canvas: Floats, nearest: Floats, face: _Face, scene: Scene, side: int) -> None:
+    """Head, ears, neck and garment."""
+    person = face.person
+    bare = person.covering.kind == "none"
+    meshes = [(FACE, face_mesh(person.head, face.aus)), (BODY, body_mesh(person.head, person.maleness))]
+    if person.covering.kind == "beanie" or (bare and person.hair.cut not in ("bob", "long")):
+        meshes += [(EAR, ear_mesh(person.head, ear, person.ear_size)) for ear in (-1, 1)]
+    seen = _see(_project(meshes, scene, side), side)
+    paint = Paint.blank(len(seen.pixel))
+
+    def paint_face(piece: Paint, where: NDArray[np.int64]) -> None:
+        rest, place = seen.rest[where], seen.place[where]
+        view = scene.pose.matrix().T @ np.array([0.0, 0.0, 1.0])
+        detail = _millimetres(scene, side)
+        paint_skin(piece, rest, person, face.aus, face.mouth)
+        for eye in face.eyes:
+            paint_eye(piece, place, view, person, eye, scene.gaze, detail)
+        paint_mouth(piece, place, view, person, face.mouth, detail)
+        if bare and person.hair.cut != "none":
+            _paint_scalp(piece, rest, seen.angle[where], person)
+
+    painters: dict[int, Callable[[Paint, NDArray[np.int64]], None]] = {
+        FACE: paint_face,
+        BODY: lambda piece, where: paint_neck(piece, seen.rest[where], person),
+        EAR: lambda piece, where: paint_ear(piece, seen.rest[where], person),
+    }
+    for part, painter in painters.items():
+        where = np.flatnonzero(seen.part == part)
+        if len(where):
+            piece = Paint.blank(len(where))
+            painter(piece, where)
+            paint.put(where, piece)
+    scatter = np.where(seen.part == BODY, 0.5, 1.0)[:, None].astype(np.float32)
+    slope = slopes(paint.height, seen.pixel, side, _millimetres(scene, side))
+    canvas[seen.pixel] = shade(paint, seen.normal, seen.open, slope, scene.light, scatter=scatter)
+    nearest[seen.pixel] = seen.depth
 
 
 def _fine(size: int) -> int:
     """Side of the picture that is drawn and then shrunk: small faces need finer edges."""
     return 2 * size if size <= 64 else int(1.5 * size + 0.5)
+
+
+def _millimetres(scene: Scene, side: int) -> float:
+    """Size of a pixel at the face's depth."""
+    return 100 / (scene.camera.face * side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,26 +218,16 @@ def _see(meshes: _Projected, side: int, *, both_sides: bool = False, from_inside
     )  # fmt: skip
 
 
-def _into(paint: Paint, where: NDArray[np.int64], painter: Callable[[Paint], None]) -> None:
-    """Paint a part of the pixels as if they were all."""
-    if not len(where):
-        return
-    piece = Paint.blank(len(where))
-    painter(piece)
-    paint.colour[where], paint.height[where] = piece.colour, piece.height
-    paint.gloss[where], paint.shine[where] = piece.gloss, piece.shine
-
-
-def _paint_scalp(piece: Paint, solid: _Seen, face: NDArray[np.int64], person: Identity) -> None:
+def _paint_scalp(piece: Paint, rest: NDArray[np.floating], angle: NDArray[np.floating], person: Identity) -> None:
     """Below the hair the skull is dark, so that gaps between strands are."""
-    under = hair_cover(solid.rest[face], solid.angle[face], person, 0.0) * rise(8.0, -12.0, solid.rest[face, 1])
+    under = hair_cover(rest, angle, person, 0.0) * rise(8.0, -12.0, rest[:, 1])
     where = np.flatnonzero(under > 0.01)
     piece.cover(where, 0.85 * under[where], 0.6 * person.hair_colour)
 
 
-def _add_hair(
-    canvas: NDArray[np.floating], nearest: Floats, person: Identity, scene: Scene, side: int, mm: float, drop: float
-) -> None:
+def _draw_hair(canvas: Floats, nearest: Floats, face: _Face, scene: Scene, side: int) -> None:
+    """Hair, or what is worn over it."""
+    person, drop = face.person, face.mouth.drop
     covered = person.covering.kind != "none"
     if not covered and person.hair.cut == "none":
         return
@@ -211,25 +239,23 @@ def _add_hair(
         seen = _see(projected, side, from_inside=inside)
         cover = hair_cover(seen.rest, seen.angle, person, drop)
         chosen = np.flatnonzero((cover > 0.02) & (seen.depth > nearest[seen.pixel]))
-        if not len(chosen):
-            continue
         paint = Paint.blank(len(chosen))
         paint_hair(paint, seen.rest[chosen], seen.angle[chosen], person)
         if inside:
             paint.colour[:] *= 0.45
-        pixel = seen.pixel[chosen]
-        colour = shade(
-            paint, seen.normal[chosen], seen.open[chosen], slopes(paint.height, pixel, side, mm), scene.light,
-            scatter=0.6, tangent=None if covered else seen.tangent[chosen],
-        )  # fmt: skip
-        canvas[pixel] += cover[chosen, None] * (colour - canvas[pixel])
+        pixel, amount = seen.pixel[chosen], cover[chosen, None]
+        slope = slopes(paint.height, pixel, side, _millimetres(scene, side))
+        tangent = None if covered else seen.tangent[chosen]
+        colour = shade(paint, seen.normal[chosen], seen.open[chosen], slope, scene.light, scatter=0.6, tangent=tangent)
+        canvas[pixel] += amount * (colour - canvas[pixel])
         solid = cover[chosen] > 0.5
         nearest[pixel[solid]] = seen.depth[chosen][solid]
 
 
-def _add_glasses(
-    canvas: NDArray[np.floating], nearest: Floats, person: Identity, scene: Scene, side: int, mm: float
-) -> None:
+def _draw_glasses(canvas: Floats, nearest: Floats, face: _Face, scene: Scene, side: int) -> None:
+    person = face.person
+    if not person.glasses:
+        return
     seen = _see(_project([(GLASSES, mesh) for mesh in glasses_mesh(person)], scene, side), side, both_sides=True)
     chosen = np.flatnonzero(seen.depth > nearest[seen.pixel])
     paint = Paint.blank(len(chosen))
