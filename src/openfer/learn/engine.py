@@ -6,6 +6,7 @@ the rest, so a run that was killed ends with the same bits as one that was not (
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -76,6 +77,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
         progress.stage, progress.epoch, progress.step = progress.stage + 1, 0, 0
         progress.sums, progress.best_score, progress.best_epoch = {}, None, None
     close_log(out)
+    accelerator.wait_for_everyone()  # nobody leaves while another still writes
     return progress
 
 
@@ -92,7 +94,15 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     parts = accelerator.num_processes * recipe.optim.accumulate
     if recipe.optim.batch % parts:
         raise ConfigError(f"optim.batch: {recipe.optim.batch} pictures do not divide into {parts} equal parts")
+    if accelerator.num_processes > 1:
+        atexit.register(_leave_group)
     return accelerator
+
+
+def _leave_group() -> None:
+    # While Python still runs: threads of a group that is left to the interpreter's end may abort the process.
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def build_network(recipe: Recipe, method: Method, data: TrainingData, *, fresh: bool) -> nn.Module:
