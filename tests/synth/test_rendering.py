@@ -11,6 +11,7 @@ from openfer.errors import ConfigError
 from openfer.synth.action_units import ActionUnits
 from openfer.synth.camera import Camera, Pose
 from openfer.synth.identity import Identity, draw_identity
+from openfer.synth.mouth import shape_mouth
 from openfer.synth.rendering import Rendering, render
 from openfer.synth.scene import Scene, draw_background, draw_scene
 from openfer.synth.streams import SCENE, stream
@@ -132,6 +133,22 @@ def test_the_five_points_and_the_box_follow_the_landmarks() -> None:
     assert (points.min(0) >= [x - 0.01, y]).all()
     assert (points[17:].max(0) <= [x + w, y + h]).all()
     assert y < points[17:27, 1].min() - 0.1 * h
+
+
+def test_heads_fill_their_frame_and_stay_inside() -> None:
+    for number in range(24):
+        truth = render(bare(number), REST, scene=draw_scene(stream(4, SCENE, number)), size=32).truth
+        _, top, _, height = truth.box
+        assert 0.48 * 32 < height < 0.85 * 32
+        assert top > 0
+        assert truth.landmarks[:, 1].max() < 32
+
+
+def test_a_resting_mouth_does_not_droop() -> None:
+    for number in range(12):
+        mouth = shape_mouth(draw_identity(11, number).body, REST)
+        middle = mouth.edges(np.zeros(1))[1][0]
+        assert all(y < middle for _, y in mouth.corners())
 
 
 def test_the_background_alone_is_what_stands_behind_the_head() -> None:

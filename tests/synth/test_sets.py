@@ -59,7 +59,7 @@ def test_truth_comes_back_from_the_file(tmp_path: Path) -> None:
             [truth.yaw, truth.pitch, truth.roll], abs=1e-5
         )
         units = dict(manifest.column("aus")[number])
-        assert list(units) == [str(unit) for unit in UNITS]
+        assert list(units) == [f"AU{unit}" for unit in UNITS]
         assert units == pytest.approx(dict(row["aus"]), abs=1e-6)
         difference = manifest.picture(number).astype(int) - rendering.picture
         assert np.abs(difference).mean() < 8  # JPEG

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from openfer.data.manifest import Manifest
 
 STRIP = "strip"
 SHEET = 56
@@ -49,8 +46,10 @@ def synth(
     """
     from collections import Counter
 
+    import pyarrow.parquet as pq
+
     from openfer.cli.common import command_line, console, print_json, progress
-    from openfer.data.manifest import SPLITS, load_manifest
+    from openfer.data.manifest import SPLITS
     from openfer.errors import ConfigError
     from openfer.runtime import thread_count
     from openfer.synth import strip, write_set
@@ -77,17 +76,17 @@ def synth(
             workers=thread_count(threads),
             progress=lambda done: bar.update(task, completed=done),
         )
-    manifest = load_manifest(path)
     if contact_sheet is not None:
-        _save_sheet(manifest, contact_sheet)
-    splits = Counter(manifest.column("split"))
-    persons = len(set(manifest.column("subject")))
+        _save_sheet(path, contact_sheet)
+    written = pq.read_table(path, columns=["split", "subject"])  # not the pictures, of which there may be very many
+    splits = Counter(written["split"].to_pylist())
+    persons = len(written["subject"].unique())
     if as_json:
         rows = {split: splits[split] for split in SPLITS}
-        print_json({"manifest": str(path), "pictures": len(manifest), "persons": persons, "splits": rows})
+        print_json({"manifest": str(path), "pictures": count, "persons": persons, "splits": rows})
         return
     shares = ", ".join(f"{splits[split]} {split}" for split in SPLITS)
-    console().print(f"{path}: {len(manifest)} generated faces of {persons} persons ({shares}), {size} px, {seed=}")
+    console().print(f"{path}: {count} generated faces of {persons} persons ({shares}), {size} px, {seed=}")
 
 
 def _check_picture(path: Path, name: str) -> None:
@@ -99,12 +98,15 @@ def _check_picture(path: Path, name: str) -> None:
         raise ConfigError(f"{name} '{path}': unknown ending '{path.suffix}'; use .png")
 
 
-def _save_sheet(manifest: Manifest, path: Path) -> None:
-    from openfer.synth import contact_sheet
+def _save_sheet(manifest: Path, path: Path) -> None:
+    import pyarrow.parquet as pq
 
-    shown = range(min(len(manifest), SHEET))
-    captions = [label or "action units" for label in manifest.column("label")[: len(shown)]]
-    _save(contact_sheet([manifest.picture(row) for row in shown], captions, COLUMNS), path)
+    from openfer.synth import contact_sheet
+    from openfer.vision.image import read_image
+
+    first = next(pq.ParquetFile(manifest).iter_batches(SHEET, columns=["image", "label"])).to_pylist()
+    pictures = [read_image(row["image"]["bytes"]) for row in first]
+    _save(contact_sheet(pictures, [row["label"] or "action units" for row in first], COLUMNS), path)
 
 
 def _save(image: object, path: Path) -> None:

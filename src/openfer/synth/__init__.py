@@ -2,8 +2,8 @@
 
 from openfer.synth.action_units import ActionUnits as ActionUnits
 from openfer.synth.camera import Pose as Pose
-from openfer.synth.faces import draw_faces as draw_faces
 from openfer.synth.identity import draw_identity as draw_identity
+from openfer.synth.mini import mini_set as mini_set
 from openfer.synth.rendering import render as render
 from openfer.synth.scene import Scene as Scene
 from openfer.synth.sets import draw_set as draw_set

@@ -44,7 +44,7 @@ class Eye:
         """The upper and the lower lid's edge at places `along`, in mm below the line through the corners."""
         t = np.clip(along, -1, 1)
         arch = 1 - t * t
-        upper = -(self.upper - self.upper_slant * t) * arch**0.72 * (1 - 0.16 * t)
+        upper = -(self.upper - self.upper_slant * t) * arch**0.72 * (1 - 0.06 * t)
         lower = (self.lower - self.lower_slant * t) * arch**0.85 * (1 + 0.18 * t)
         upper = np.minimum(upper, lower)
         return upper + self.closed * (lower - upper), lower
@@ -62,7 +62,7 @@ def shape_eye(body: Anatomy, aus: ActionUnits, side: int, tilt: float) -> Eye:
     At rest the upper lid covers the iris's upper 1 to 2 mm and the lower lid touches its lower edge.
     """
     moves = channels(LIDS, aus.half(side))
-    upper = max(0.56 * body.eye_height + moves["upper_up"], 0.5)
+    upper = max(0.60 * body.eye_height + moves["upper_up"], 0.5)
     lower = max(0.44 * body.eye_height - moves["lower_up"], 0.2)
     return Eye(
         side=side,

@@ -42,9 +42,9 @@ FURROWS = (
         0.7,
         3.0,
     ),
-    Furrow((("wing", 4, -10), ("wing", 7, -2), ("wing", 13, 8)), 1.8, {9: 1.0, 10: 0.9}, 0.2, 3.0),
+    Furrow((("wing", 4, -10), ("wing", 7, -2), ("wing", 13, 8)), 1.8, {9: 1.0, 10: 1.2}, 0.2, 3.0),
     # From the mouth's corner down.
-    Furrow((("corner", 4, 2), ("corner", 5, 9), ("corner", 4, 17)), 1.8, {15: 1.3, 20: 0.25, 17: 0.2}, 0.6, 1.5),
+    Furrow((("corner", 4, 2), ("corner", 5, 9), ("corner", 4, 17)), 2.0, {15: 1.4, 20: 0.25, 17: 0.2}, 0.6, 1.9),
     # The dimple.
     Furrow((("corner", 4, -7), ("corner", 7.5, -1), ("corner", 5, 7)), 1.9, {14: 1.8, 12: 0.2}, 0.0, 2.5),
     # Stretched skin beside the mouth.
@@ -55,20 +55,20 @@ FURROWS = (
     Furrow((("nose_side", -6, -6), ("nose_side", 0, -7), ("nose_side", 5, -3)), 1.2, {9: 1.2}, 0.0, 1.2),
     Furrow((("nose_side", -6, 1), ("nose_side", 0, 0), ("nose_side", 4, 5)), 1.2, {9: 1.0}, 0.0, 1.2),
     # The overhang of a lowered brow.
-    Furrow((("brow_inner", -3, 9), ("brow_middle", -8, 10), ("brow_middle", 9, 9)), 3.2, {4: 0.6, 9: 0.35}),
+    Furrow((("brow_inner", -3, 9), ("brow_middle", -8, 10), ("brow_middle", 9, 9)), 3.2, {4: 0.9, 9: 0.5}),
     # Under the eye: along the lid's edge, and below the bag.
     Furrow(
-        (("lower_lid", -11, -3), ("lower_lid", 0, 0), ("lower_lid", 11, -4)), 1.1, {7: 1.4, 6: 0.4, 45: 0.3}, 0.25, -1.0
+        (("lower_lid", -11, -3), ("lower_lid", 0, 0), ("lower_lid", 11, -4)), 1.2, {7: 1.5, 6: 0.4, 45: 0.8}, 0.25, -1.6
     ),
     Furrow(
-        (("lower_lid", -13, 1), ("lower_lid", -2, 7), ("lower_lid", 11, 5)), 1.6, {6: 1.0, 9: 0.5, 12: 0.2}, 0.65, -1.4
+        (("lower_lid", -13, 1), ("lower_lid", -2, 7), ("lower_lid", 11, 5)), 1.7, {6: 1.2, 9: 0.5, 12: 0.2}, 0.65, -1.8
     ),
     # The infraorbital furrow of AU 10.
     Furrow((("infraorbital", -8, -8), ("infraorbital", 2, -2), ("cheek", 2, 2)), 2.2, {10: 0.6, 9: 0.4}, 0.1, 2.0),
     # Crow's feet.
-    Furrow((("eye_corner", 0, -5), ("eye_corner", 7, -8), ("eye_corner", 13, -13)), 1.5, {6: 0.55, 45: 0.3}, 0.35),
-    Furrow((("eye_corner", 1, -1), ("eye_corner", 8, -1), ("eye_corner", 15, -3)), 1.5, {6: 0.65, 45: 0.35}, 0.4),
-    Furrow((("eye_corner", 0, 3), ("eye_corner", 7, 6), ("eye_corner", 13, 11)), 1.5, {6: 0.6}, 0.35),
+    Furrow((("eye_corner", 0, -5), ("eye_corner", 7, -8), ("eye_corner", 13, -13)), 1.6, {6: 0.75, 45: 0.5}, 0.35),
+    Furrow((("eye_corner", 1, -1), ("eye_corner", 8, -1), ("eye_corner", 15, -3)), 1.6, {6: 0.85, 45: 0.5}, 0.4),
+    Furrow((("eye_corner", 0, 3), ("eye_corner", 7, 6), ("eye_corner", 13, 11)), 1.6, {6: 0.8}, 0.35),
     # Across the forehead: the middle for AU 1, the sides for AU 2.
     *(
         furrow

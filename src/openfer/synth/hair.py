@@ -106,7 +106,7 @@ def draw_style(rng: np.random.Generator, maleness: float, age: float, tight: flo
 
 def draw_covering(rng: np.random.Generator, maleness: float) -> Covering:
     """A head scarf, a knitted hat or, mostly, nothing."""
-    unit, colour = rng.uniform(), linear(rng.uniform(18, 215, 3))
+    unit, colour = rng.uniform(), linear(np.clip(rng.uniform(18, 215) + rng.normal(0, 24, 3), 10, 235))
     kind: Literal["none", "scarf", "beanie"] = "none"
     if maleness <= 0.5 and unit < 0.09:
         kind = "scarf"
@@ -192,8 +192,15 @@ def hair_cover(rest: Array, angle: Array, person: Identity, drop: float) -> Arra
         body = person.body
         bottom = body.chin + drop + 3
         middle, half = 0.5 * (body.hairline + 8 + bottom), 0.5 * (bottom - body.hairline - 8)
-        away = np.hypot(x / (0.5 * body.face_width - 4), (y - middle) / half)
+        away = np.hypot(x / (0.5 * body.face_width - 1), (y - middle) / half)
         return np.maximum(inside(away - 1, 0.05), (degrees > 90).astype(np.float32))
+    return rooted_cover(rest, angle, person)
+
+
+def rooted_cover(rest: Array, angle: Array, person: Identity) -> Array:
+    """How much of each pixel a person's own hair hides, whatever is worn over it, [n], 0 to 1."""
+    x, y, _ = rest.T
+    degrees = np.abs(np.degrees(angle))
     style = person.hair
     strands = sample("strands", y * 0.12 + person.texture, x * 1.1 + degrees * 0.5)
     ragged = {"buzz": 0.8, "short": 1.2, "swept": 1.0, "curls": 2.5, "tied": 0.8}.get(style.cut, 2.5)
@@ -214,7 +221,7 @@ def paint_hair(paint: Paint, rest: Array, angle: Array, person: Identity) -> Non
     x, y, z = rest.T
     around = angle * np.minimum(80.0, 18 + np.hypot(x, z))
     if person.covering.kind != "none":
-        _paint_cloth(paint, y, around, person)
+        _paint_cloth(paint, y, angle, around, person)
         return
     style = person.hair
     swing = (
@@ -229,22 +236,22 @@ def paint_hair(paint: Paint, rest: Array, angle: Array, person: Identity) -> Non
     locks = sample("strands", y * 0.22, (around + swing) * 0.33 + 50)
     frizz = sample("soft", y * 0.9 + 30, around * 0.9)
     straight = 1 - 0.75 * style.curl
-    tone = 1 + 0.22 * straight * strands + 0.16 * locks + 0.22 * style.curl * frizz
+    tone = 1 + 0.17 * straight * strands + 0.15 * locks + 0.22 * style.curl * frizz
     tone = tone * (1 - 0.30 * rise(20.0, 120.0, y))
     paint.colour[:] = person.hair_colour * np.clip(tone, 0.25, 2)[:, None]
-    paint.height[:] = 0.9 * straight * strands + 1.6 * locks + 2.2 * style.curl * frizz
+    paint.height[:] = 0.35 * straight * strands + 1.3 * locks + 1.8 * style.curl * frizz
     if style.cut in ("bob", "long"):
         gap = ridge(around - parting * 60, 1.6) * rise(-45.0, -70.0, y)
         paint.colour[:] *= 1 - 0.5 * gap[:, None]
         paint.height[:] -= 2.0 * gap
-    paint.gloss[:] = (0.16 - 0.11 * style.curl) * np.clip(1 + 0.3 * strands, 0.2, 2)
-    paint.shine[:] = 26
+    paint.gloss[:] = (0.085 - 0.06 * style.curl) * np.clip(1 + 0.35 * strands, 0.2, 2)
+    paint.shine[:] = 15
     if style.cut == "buzz":
         paint.height[:] *= 0.25
         paint.gloss[:] *= 0.25
 
 
-def _paint_cloth(paint: Paint, y: Array, around: Array, person: Identity) -> None:
+def _paint_cloth(paint: Paint, y: Array, angle: Array, around: Array, person: Identity) -> None:
     weave = sample("fine", y * 1.2, around * 1.2)
     paint.colour[:] = person.covering.colour * (1 + 0.05 * weave)[:, None]
     paint.gloss[:] = 0.02
@@ -253,3 +260,9 @@ def _paint_cloth(paint: Paint, y: Array, around: Array, person: Identity) -> Non
         paint.height[:] = 0.9 * ribs
         paint.colour[:] *= (1 + 0.12 * ribs - 0.25 * ridge(y + 60, 1.5))[:, None]
         paint.height[:] += 2.5 * inside(y + 60, 2.0)
+        return
+    # Folds hang down beside the face.
+    bow = np.abs(angle) * 34 + sample("soft", y * 0.10 + person.texture, around * 0.06) * 3
+    folds = np.sin(bow * 0.55 + y * 0.05) + 0.6 * np.sin(bow * 0.23 - y * 0.09 + person.texture)
+    paint.height[:] = 1.1 * folds
+    paint.colour[:] *= (1 + 0.05 * folds)[:, None]

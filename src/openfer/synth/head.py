@@ -18,6 +18,8 @@ Floats = NDArray[np.floating]
 
 ROUNDNESS = 2.25
 """Exponent of the cross-section: 2 is an ellipse; the face is a little flatter in front."""
+CHEEK_TISSUE, JAW_TISSUE = 8.0, 13.0
+"""Callipers press on the bone: what skin and muscle add to the face's width and to the jaw's, mm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,16 @@ class Head:
         body = self.body
         up, low = np.clip(-y / (extra - body.top), 0, 1), np.clip(y / (body.chin + extra), 0, 1)
         crown = np.sqrt(np.clip(1 - up**2.5, 0, 1))
-        jaw = body.jaw_width / body.face_width
         # The width at the jaw's angle, 62 % of the way to the chin, is the measured one.
+        cheeks = body.face_width + CHEEK_TISSUE
+        jaw = (body.jaw_width + JAW_TISSUE) / cheeks
         narrowing = 1 - (1 - jaw) / 0.66 * rise(0.1, 0.95, low) - 0.16 * (1 - self.square_jaw) * rise(0.6, 1.0, low)
         close = np.clip(1 - low**9, 0, 1) ** 0.45
-        temple = 0.5 * (body.head_width - body.face_width) * rise(-5.0, -50.0, y) - 2.5 * np.exp(
-            -0.5 * ((y + 22) / 13) ** 2
-        )
+        temple = 0.5 * (body.head_width - cheeks) * rise(-5.0, -50.0, y) - 2.5 * np.exp(-0.5 * ((y + 22) / 13) ** 2)
         soft = 2.5 * self.cheek_fat * np.exp(-0.5 * ((y - 48) / 26) ** 2) + 3 * self.sag * np.exp(
             -0.5 * ((y - 80) / 16) ** 2
         )
-        half = (0.5 * body.face_width + temple + soft) * narrowing * close * crown + extra * crown * close
+        half = (0.5 * cheeks + temple + soft) * narrowing * close * crown + extra * crown * close
         forehead = 6 * np.exp(-0.5 * ((y + 45) / 26) ** 2)
         front = (FACE_DEPTH + forehead - 5 * rise(40.0, 100.0, y)) * close * crown + extra * crown * close
         back = (body.head_length - FACE_DEPTH - 8) * np.clip(1 - low**3, 0, 1) ** 0.5 * crown + extra * crown
@@ -172,7 +173,7 @@ def ear_mesh(head: Head, side: int, size: float) -> Mesh:
     narrow = 1 - 0.25 * rise(0.0, 1.0, up)  # the lobe is narrower
     back, down = 17.5 * size * along * narrow, 31 * size * up
     half, _, _ = head.section(np.array([12.0]))
-    stand = 4.0 + 0.36 * (back + 17) + 4.0 * np.exp(-(((ring - 0.8) / 0.18) ** 2)) - 2.5 * (1 - ring)
+    stand = 4.0 + 0.27 * (back + 17) + 4.0 * np.exp(-(((ring - 0.8) / 0.18) ** 2)) - 2.5 * (1 - ring)
     x = side * (half[0] - 5 + stand)
     place = np.stack([x, 10 + down - 0.12 * back, -12 - back * 0.85], -1).reshape(-1, 3)
     if side > 0:

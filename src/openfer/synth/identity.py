@@ -68,6 +68,7 @@ class Identity:
     brow_density: float
     brow_colour: Array
     beard: float
+    beard_reach: float  # from a beard on the chin alone to one that reaches high on the cheeks
     moustache: float
     stubble: float
     beard_colour: Array
@@ -140,16 +141,17 @@ def draw_identity(seed: int, number: int) -> Identity:
         lashes=0.72 + 0.4 * (1 - maleness),
         iris_colour=linear(IRIS[str(iris)]),
         pupil=1.7 + 0.9 * float(unit[16]),
-        eye_tilt=0.9 + 0.7 * spread[7] + 1.0 * origin[2],
+        eye_tilt=1.5 + 0.6 * spread[7] + 1.0 * origin[2],
         lid_show=float(np.clip(3.4 - 1.4 * maleness - 1.3 * origin[2] - 1.2 * late + 0.5 * spread[8], 0.8, 5)),
         fold=float(np.clip(origin[2] * 1.1 - 0.1, 0, 0.9)),
         brow_gap=float(0.8 * spread[9]),
         brow_arch=float(np.clip(0.75 - 0.5 * maleness + 0.2 * spread[10], 0, 1)),
         brow_tilt=float(unit[17]),
-        brow_thickness=2.6 + 1.8 * maleness * float(unit[18]) + 1.0 * float(unit[19]),
-        brow_density=0.82 + 0.17 * float(unit[20]) - 0.12 * late,
-        brow_colour=0.75 * linear((1 - 0.7 * grey) * np.array(HAIR[str(pigment)]) + 0.7 * grey * np.array(GREY)),
+        brow_thickness=3.1 + 1.5 * maleness * float(unit[18]) + 1.0 * float(unit[19]),
+        brow_density=0.86 + 0.13 * float(unit[20]) - 0.12 * late,
+        brow_colour=0.62 * linear((1 - 0.7 * grey) * np.array(HAIR[str(pigment)]) + 0.7 * grey * np.array(GREY)),
         beard=float(bearded) * (0.35 + 0.65 * float(unit[21])),
+        beard_reach=float(unit[29]),
         moustache=float(unit[22] < (0.85 if bearded else 0.4 if moustached else 0)) * (0.4 + 0.6 * float(unit[23])),
         stubble=0.75 * maleness * float(unit[24]) * float(man),
         beard_colour=0.9 * natural,
@@ -159,9 +161,9 @@ def draw_identity(seed: int, number: int) -> Identity:
         ear_size=0.95 + 0.05 * maleness + 0.10 * late,
         glasses=float(unit[25] < 0.12 + 0.22 * late) * (0.9 + 0.25 * float(unit[26])),
         glasses_colour=linear(((22, 20, 20), (70, 44, 28), (120, 116, 110), (40, 44, 70))[int(4 * unit[27])]),
-        cloth_colour=linear(np.clip(rng.uniform(15, 225) + rng.normal(0, 35, 3), 8, 240)),
+        cloth_colour=linear(np.clip(rng.uniform(15, 225) + rng.normal(0, 20, 3), 8, 240)),
         collar=float(6 + 42 * unit[28] ** 2),
-        tooth_colour=(232 - 18 * late, 222 - 22 * late, 204 - 34 * late),
+        tooth_colour=(248 - 18 * late, 243 - 24 * late, 232 - 40 * late),
     )
 
 

@@ -70,9 +70,9 @@ class Mouth:
         bead = half.bead * (np.exp(-((q / 0.16) ** 2)) - 0.55 * np.exp(-(((q - 0.42) / 0.22) ** 2)))
         upper = half.corner + (half.upper - half.corner) * arch**half.round_upper + bead
         lower = half.corner + (half.lower - half.corner) * arch**half.round_lower + bead
-        taper = arch ** (0.82 + 0.9 * half.pinch)
+        taper = arch ** (1.0 + 0.9 * half.pinch)
         bow = 1 - 0.24 * np.exp(-((q / 0.13) ** 2))  # Cupid's bow
-        return upper - half.upper_red * taper * bow, upper, lower, lower + half.lower_red * taper**1.1, q
+        return upper - half.upper_red * taper * bow, upper, lower, lower + half.lower_red * taper**1.15, q
 
 
 def shape_mouth(body: Anatomy, aus: ActionUnits) -> Mouth:
@@ -80,7 +80,7 @@ def shape_mouth(body: Anatomy, aus: ActionUnits) -> Mouth:
     mean = aus.mean
     units = dict(zip(UNITS, mean.tolist(), strict=True))
     part, drop = units[25], JAW_DROP * units[26]
-    openness = part * (2 - part)
+    openness = 1 - (1 - part) ** 4  # lips that part a little show it
     halves = [_shape_half(body, aus.half(side), openness, drop, part) for side in (-1, 1)]
     return Mouth(halves[0], halves[1], openness, body.mouth + 1.5, drop)
 
@@ -95,7 +95,7 @@ def _shape_half(body: Anatomy, half: dict[int, float], openness: float, drop: fl
     wide_open = min(openness * drop / 15, 1.0)
     return HalfMouth(
         width=0.5 * body.mouth_width + moves["corner_out"] - 0.12 * drop * (0.4 + 0.6 * openness),
-        corner=body.mouth - 1.2 + moves["corner_down"] + 0.38 * drop,
+        corner=body.mouth - 1.9 + moves["corner_down"] + 0.38 * drop,
         upper=upper,
         lower=lower,
         upper_red=body.upper_lip * max(1 - moves["upper_thin"], 0.12),
@@ -103,7 +103,7 @@ def _shape_half(body: Anatomy, half: dict[int, float], openness: float, drop: fl
         round_upper=0.95 - 0.35 * square - 0.2 * wide_open,
         round_lower=0.9 - 0.4 * square - 0.3 * wide_open,
         pinch=moves["pinch"],
-        bead=0.9 * (1 - openness) * max(1 - moves["upper_thin"], 0.0),
+        bead=0.7 * (1 - openness) * max(1 - moves["upper_thin"], 0.0),
     )
 
 
@@ -143,7 +143,7 @@ def paint_mouth(paint: Paint, place: Array, view: Array, person: Identity, mouth
 
     lines = sample("strands", y * 0.9 + person.texture, x * 1.6)
     red = person.lip_colour * (1 + 0.02 * lines)[:, None]
-    paint.cover(near, 0.92 * upper_lip, 0.86 * red)
+    paint.cover(near, 0.84 * upper_lip, 0.95 * red)
     paint.cover(near, 0.88 * lower_lip, red)
     lips = np.clip(upper_lip + lower_lip, 0, 1)
     paint.gloss[near] = (1 - lips) * paint.gloss[near] + lips * (0.05 + 0.22 * lower_lip) * (1 + 1.2 * person.lipstick)
@@ -207,8 +207,8 @@ def _mouth_inside(
             * inside(bottom_edge - (0.5 * scallop if light == 1 else 0) - ty, soft)
             * arch
         )
-        shade = light * (1 - 0.55 * rise(9.0, 27.0, across)) * (1 - 0.30 * ridge(nearest, 0.45) * min(1.0, 1.3 / soft))
+        shade = light * (1 - 0.5 * rise(12.0, 27.0, across)) * (1 - 0.30 * ridge(nearest, 0.45) * min(1.0, 1.3 / soft))
         colour = mix(colour, enamel, white * shade[:, None])
     # The lips throw their shadow on what is behind them.
-    shadow = 0.55 * np.exp(-np.maximum(y - upper, 0) / 2.6) + 0.20 * np.exp(-np.maximum(lower - y, 0) / 2.0)
+    shadow = 0.5 * np.exp(-np.maximum(y - upper, 0) / 1.8) + 0.20 * np.exp(-np.maximum(lower - y, 0) / 2.0)
     return colour * (1 - shadow)[:, None]

@@ -32,11 +32,17 @@ class Hits:
     weights: Floats
     depth: Floats
 
+    def at(self, chosen: Indices) -> Hits:
+        """Some of the pixels."""
+        return Hits(self.pixel[chosen], self.corners[chosen], self.weights[chosen], self.depth[chosen])
+
     def interpolate(self, attributes: NDArray[np.floating]) -> NDArray[np.floating]:
         """Attributes of the vertices [v, k] at the pixels, [n, k]."""
         a, b, c = self.corners.T
         wa, wb, wc = self.weights.T.astype(attributes.dtype)[:, :, None]
-        result: NDArray[np.floating] = wa * attributes[a] + wb * attributes[b] + wc * attributes[c]
+        result: NDArray[np.floating] = wa * attributes.take(a, 0)
+        result += wb * attributes.take(b, 0)
+        result += wc * attributes.take(c, 0)
         return result
 
 
@@ -65,34 +71,35 @@ def rasterize(
     """
     if from_inside:
         triangles = triangles[:, ::-1]
-    x, y = points[:, 0][triangles], points[:, 1][triangles]  # [t, 3]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 2] - y[:, 0]) - (x[:, 2] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    corners = np.ascontiguousarray(triangles.T)
+    x, y = points[:, 0][corners], points[:, 1][corners]  # [3, t]
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
     seen = np.flatnonzero(np.abs(area) > 1e-9 if both_sides else area > 1e-9)
     # Whole pixels whose centres lie in the triangle's upright box.
-    left, right = _span(x[seen], size)
-    top, bottom = _span(y[seen], size)
+    left, right = _span(x.take(seen, 1), size)
+    top, bottom = _span(y.take(seen, 1), size)
     some = np.flatnonzero((right >= left) & (bottom >= top))
     keep, left, top = seen[some], left[some], top[some]
     columns, rows = right[some] - left + 1, bottom[some] - top + 1
     counts = columns * rows
     owner = np.repeat(np.arange(len(keep)), counts)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    column = left[owner] + within % columns[owner]
-    row = top[owner] + within // columns[owner]
+    within = np.arange(len(owner), dtype=np.int32) - (np.cumsum(counts) - counts).astype(np.int32)[owner]
+    wide = columns[owner]
+    down = within // wide
+    column, row = left[owner] + within - down * wide, top[owner] + down
 
-    x, y, area = x[keep], y[keep], area[keep]
-    # Barycentric weights are linear in the pixel's position: w = a px + b py + c.
-    a = (y[:, [1, 2]] - y[:, [2, 0]]) / area[:, None]
-    b = (x[:, [2, 0]] - x[:, [1, 2]]) / area[:, None]
-    px, py = column + 0.5 - x[owner, 2], row + 0.5 - y[owner, 2]
-    first = a[owner, 0] * px + b[owner, 0] * py
-    second = a[owner, 1] * px + b[owner, 1] * py
+    x, y, area = x.take(keep, 1), y.take(keep, 1), area[keep]
+    # Barycentric weights are linear in the pixel's position: w = a px + b py, from the third corner.
+    px, py = column + 0.5 - x[2][owner], row + 0.5 - y[2][owner]
+    first = ((y[1] - y[2]) / area)[owner] * px + ((x[2] - x[1]) / area)[owner] * py
+    second = ((y[2] - y[0]) / area)[owner] * px + ((x[0] - x[2]) / area)[owner] * py
     third = 1 - first - second
     inside = np.flatnonzero((first >= 0) & (second >= 0) & (third >= 0))
-    corners = triangles[keep][owner[inside]]
-    weights = np.stack([first[inside], second[inside], third[inside]], 1)
+    owner = owner[inside]
+    shares = np.stack([first[inside], second[inside], third[inside]])
     pixel = row[inside] * size + column[inside]
-    depth = (weights * points[:, 2][corners]).sum(1)
+    z = points[:, 2][corners.take(keep, 1)]
+    depth = shares[0] * z[0][owner] + shares[1] * z[1][owner] + shares[2] * z[2][owner]
 
     nearest = np.full(size * size, -np.inf)
     np.maximum.at(nearest, pixel, depth)
@@ -101,13 +108,13 @@ def rasterize(
     winner = np.full(size * size, -1)
     winner[pixel[front]] = front
     front = winner[winner >= 0]
-    return Hits(pixel[front], corners[front], weights[front], depth[front])
+    return Hits(pixel[front], triangles[keep][owner[front]], shares.T[front], depth[front])
 
 
-def _span(values: Floats, size: int) -> tuple[Indices, Indices]:
+def _span(values: Floats, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """First and last pixel whose centre lies between the smallest and largest of three values, inside the picture."""
-    low = np.minimum(np.minimum(values[:, 0], values[:, 1]), values[:, 2])
-    high = np.maximum(np.maximum(values[:, 0], values[:, 1]), values[:, 2])
-    first = np.maximum(np.ceil(low - 0.5), 0).astype(np.int64)
-    last = np.minimum(np.floor(high - 0.5), size - 1).astype(np.int64)
+    low = np.minimum(np.minimum(values[0], values[1]), values[2])
+    high = np.maximum(np.maximum(values[0], values[1]), values[2])
+    first = np.maximum(np.ceil(low - 0.5), 0).astype(np.int32)
+    last = np.minimum(np.floor(high - 0.5), size - 1).astype(np.int32)
     return first, last

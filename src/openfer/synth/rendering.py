@@ -15,7 +15,7 @@ from openfer.synth.camera import Camera, Pose, turn
 from openfer.synth.eyes import Eye, paint_eye, shape_eye
 from openfer.synth.fields import rise
 from openfer.synth.glasses import glasses_mesh, paint_glasses
-from openfer.synth.hair import covering_mesh, hair_cover, hair_mesh, paint_hair
+from openfer.synth.hair import covering_mesh, hair_cover, hair_mesh, paint_hair, rooted_cover
 from openfer.synth.head import Mesh, body_mesh, directions, ear_mesh, face_mesh, normals, openness
 from openfer.synth.identity import Identity
 from openfer.synth.light import shade, slopes
@@ -144,7 +144,7 @@ def _draw_skin(canvas: Floats, nearest: Floats, face: _Face, scene: Scene, side:
         for eye in face.eyes:
             paint_eye(piece, place, view, person, eye, scene.gaze, detail)
         paint_mouth(piece, place, view, person, face.mouth, detail)
-        if bare and person.hair.cut != "none":
+        if person.covering.kind != "scarf" and person.hair.cut != "none":
             _paint_scalp(piece, rest, seen.angle[where], person)
 
     painters: dict[int, Callable[[Paint, NDArray[np.int64]], None]] = {
@@ -205,8 +205,18 @@ def _project(meshes: list[tuple[int, Mesh]], scene: Scene, side: int) -> _Projec
     )
 
 
-def _see(meshes: _Projected, side: int, *, both_sides: bool = False, from_inside: bool = False) -> _Seen:
+def _see(
+    meshes: _Projected,
+    side: int,
+    *,
+    both_sides: bool = False,
+    from_inside: bool = False,
+    nearest: Floats | None = None,
+) -> _Seen:
+    """The pixels that show the meshes; with `nearest` only where they are in front of what is drawn already."""
     hits = rasterize(meshes.points, meshes.triangles, side, both_sides=both_sides, from_inside=from_inside)
+    if nearest is not None:
+        hits = hits.at(np.flatnonzero(hits.depth > nearest[hits.pixel]))
     known = hits.interpolate(meshes.facts)
     normal = known[:, 6:9]
     normal = normal / np.maximum(np.sqrt((normal**2).sum(1, keepdims=True)), 1e-6)
@@ -220,7 +230,7 @@ def _see(meshes: _Projected, side: int, *, both_sides: bool = False, from_inside
 
 def _paint_scalp(piece: Paint, rest: NDArray[np.floating], angle: NDArray[np.floating], person: Identity) -> None:
     """Below the hair the skull is dark, so that gaps between strands are."""
-    under = hair_cover(rest, angle, person, 0.0) * rise(8.0, -12.0, rest[:, 1])
+    under = rooted_cover(rest, angle, person) * rise(8.0, -12.0, rest[:, 1])
     where = np.flatnonzero(under > 0.01)
     piece.cover(where, 0.85 * under[where], 0.6 * person.hair_colour)
 
@@ -236,9 +246,9 @@ def _draw_hair(canvas: Floats, nearest: Floats, face: _Face, scene: Scene, side:
     # What hangs or stands off is seen from inside as well: behind the neck, beyond the far cheek.
     loose = covered or person.hair.cut in ("bob", "long") or abs(scene.pose.yaw) > 8
     for inside in (True, False) if loose else (False,):
-        seen = _see(projected, side, from_inside=inside)
+        seen = _see(projected, side, from_inside=inside, nearest=nearest)
         cover = hair_cover(seen.rest, seen.angle, person, drop)
-        chosen = np.flatnonzero((cover > 0.02) & (seen.depth > nearest[seen.pixel]))
+        chosen = np.flatnonzero(cover > 0.02)
         paint = Paint.blank(len(chosen))
         paint_hair(paint, seen.rest[chosen], seen.angle[chosen], person)
         if inside:

@@ -78,14 +78,14 @@ def draw_scene(rng: np.random.Generator, *, max_yaw: float = 35.0, background: s
     direction /= np.linalg.norm(direction)
     warmth, contrast = rng.normal(0, 0.07), rng.uniform(0.7, 1.2)
     fill = (1.25 - contrast) * 0.42 + 0.08
-    gazed = np.clip(rng.normal(0, 5, 2), -14, 14)
+    gazed = np.clip(rng.normal(0, 4, 2), -10, 10)
     return Scene(
         pose=Pose(yaw=float(angles[0]), pitch=float(angles[1]), roll=float(angles[2])),
         camera=Camera(
-            face=float(rng.uniform(0.235, 0.315)),
+            face=float(rng.uniform(0.30, 0.375)),
             x=float(0.5 + np.clip(rng.normal(0, 0.025), -0.06, 0.06)),
-            y=float(0.46 + np.clip(rng.normal(0, 0.025), -0.06, 0.06)),
-            distance=float(np.exp(rng.uniform(np.log(450), np.log(2500)))),
+            y=float(0.48 + np.clip(rng.normal(0, 0.025), -0.06, 0.06)),
+            distance=float(np.exp(rng.uniform(np.log(650), np.log(3000)))),
         ),
         light=Light(
             direction=(float(direction[0]), float(direction[1]), float(direction[2])),
@@ -94,12 +94,12 @@ def draw_scene(rng: np.random.Generator, *, max_yaw: float = 35.0, background: s
             ground=(0.55 * fill, 0.50 * fill, 0.46 * fill),
             rim=float(max(0.0, rng.normal(0, 0.25))),
         ),
-        gaze=(float(gazed[0] - 0.3 * angles[0]), float(0.5 * gazed[1] - 0.3 * angles[1])),
+        gaze=(float(gazed[0] - 0.6 * angles[0]), float(0.5 * gazed[1] - 0.6 * angles[1])),
         background=("plain", "busy")[int(rng.uniform() < 0.55)] if background is None else background,  # type: ignore[arg-type]
         photograph=Photograph(
             blur=float(rng.uniform(0.0, 0.0045)),
             noise=float(rng.uniform(0.5, 5.0)),
-            exposure=float(np.exp(rng.normal(0.05, 0.14))),
+            exposure=float(np.exp(rng.normal(0.12, 0.14))),
             tint=(float(1 + rng.normal(0, 0.02)), 1.0, float(1 + rng.normal(0, 0.03))),
             quality=int(rng.integers(72, 96)),
         ),
@@ -112,15 +112,15 @@ def draw_background(kind: str, size: int, rng: np.random.Generator) -> Picture:
     if kind == "studio":
         return np.full((size, size, 3), 184, dtype=np.uint8)
     # Rooms and skies are not as colourful as chance.
-    grey, hue = rng.uniform(30, 225), rng.normal(0, 22, 3)
-    corners = grey + hue + rng.normal(0, 20, (4, 1)) + rng.normal(0, 10, (4, 3))
+    grey, hue = rng.uniform(30, 225), rng.normal(0, 8, 3)
+    corners = grey + hue + rng.normal(0, 22, (4, 1)) + rng.normal(0, 5, (4, 3))
     if kind == "plain":
         corners = corners.mean(0) + 0.45 * (corners - corners.mean(0))
     small = Image.fromarray(np.clip(corners, 0, 255).astype(np.uint8).reshape(2, 2, 3))
     image = small.resize((size, size), Image.Resampling.BICUBIC)
     if kind == "busy":
         _scatter(image, size, rng)
-        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.003, 0.02)) * size))
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.006, 0.03)) * size))
         places = np.arange(size) * 60 / size + rng.uniform(0, 256, (2, 1))
         grain = sample("soft", *np.meshgrid(*places, indexing="ij"))
         return np.clip(np.asarray(image) + np.round(9 * grain)[:, :, None], 0, 255).astype(np.uint8)
@@ -150,7 +150,7 @@ def _scatter(image: Image.Image, size: int, rng: np.random.Generator) -> None:
 
 
 def _muted(rng: np.random.Generator) -> tuple[int, int, int]:
-    red, green, blue = np.clip(rng.uniform(15, 240) + rng.normal(0, 32, 3), 5, 250).astype(int).tolist()
+    red, green, blue = np.clip(rng.uniform(15, 240) + rng.normal(0, 14, 3), 5, 250).astype(int).tolist()
     return red, green, blue
 
 

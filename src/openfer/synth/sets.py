@@ -22,7 +22,7 @@ from openfer import __version__
 from openfer.data.manifest import METADATA_KEY, SCHEMA, VERSION, Manifest, Origin
 from openfer.errors import ConfigError
 from openfer.files import replacing
-from openfer.labels import LabelSet, label_set
+from openfer.labels import LabelSet, action_units, label_set
 from openfer.records import OK
 from openfer.synth.action_units import UNITS
 from openfer.synth.expression import NAMES, Expression, draw_expression, draw_free, prototype
@@ -141,7 +141,7 @@ def _draw(
         "points5": truth.points5,
         "points5_status": "given",
         "landmarks68": truth.landmarks.tolist(),
-        "aus": [(str(unit), value) for unit, value in zip(UNITS, shown.aus.mean.tolist(), strict=True)],
+        "aus": list(zip(action_units(*UNITS), shown.aus.mean.tolist(), strict=True)),
         "status": OK,
         "source": f"seed {seed}, picture {number}",
         "intensity": shown.intensity,

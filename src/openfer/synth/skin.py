@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # sRGB of skin from light to dark, near the six types of Fitzpatrick (Arch Dermatol 124 (1988), 869-871).
 TONES = np.array(
-    [(244, 212, 194), (232, 188, 160), (214, 164, 128), (180, 127, 92), (133, 88, 62), (86, 56, 43)], dtype=np.float64
+    [(244, 212, 194), (232, 188, 160), (213, 166, 134), (178, 129, 98), (132, 90, 66), (86, 56, 43)], dtype=np.float64
 )
 
 
@@ -42,7 +42,7 @@ def paint_skin(paint: Paint, rest: Array, person: Identity, aus: ActionUnits, mo
         "fine", y * 1.1, x * 1.1 + person.texture
     )
     paint.colour[:] = base * (1 + (1 + 0.8 * person.age_lines) * mottle)[:, None]
-    paint.gloss[:] = 0.05 + 0.10 * bump(across, y, 0, -50, 34, 22) + 0.10 * bump(x, y, 0, body.nose_tip - 12, 7, 22)
+    paint.gloss[:] = 0.05 + 0.05 * bump(across, y, 0, -50, 34, 22) + 0.10 * bump(x, y, 0, body.nose_tip - 12, 7, 22)
     paint.gloss[:] *= person.oily
     front = rise(10.0, 45.0, z)
     # Blood shows on cheeks, nose and chin; the skin round the eyes is darker and thinner.
@@ -94,16 +94,21 @@ def _paint_beard(paint: Paint, x: Array, y: Array, z: Array, person: Identity, m
     if person.beard == 0 and person.moustache == 0 and person.stubble == 0:
         return
     body, across = person.body, np.abs(x)
-    upper_lip = rise(body.nose_base + 2.5, body.nose_base + 5, y) * rise(
-        body.mouth - 0.55 * body.upper_lip, body.mouth - body.upper_lip, y
-    )
-    moustache = upper_lip * rise(0.5 * body.mouth_width + 10, 0.5 * body.mouth_width, across)
     half = 0.5 * body.mouth_width
-    # Up to a line from the mouth's corner to the ear, and below the lower lip.
-    cheek = body.mouth - 3 - 1.05 * np.maximum(across - half, 0)
-    line = cheek + (body.lower_lip + 8) * rise(half, half - 9, across)
+    # From the nose to the red of the lip, lower and thinner towards the mouth's corners.
+    out = (across / half) ** 2
+    moustache = (
+        rise(1.0, 4.5, y - body.nose_base - 5 * out)
+        * rise(2.0, -2.0, y - body.mouth + 0.75 * body.upper_lip - 6 * out)
+        * rise(half + 5, half - 4, across)
+    )
+    # Below a line that runs from the mouth's corner in a bow to the ear, and below the lower lip.
+    beside = np.maximum(across - half, 0)
+    cheek = body.mouth + 1 + 8 * (1 - person.beard_reach) - 0.25 * beside - 0.026 * beside**2
+    line = cheek + (body.lower_lip + 6) * rise(half, half - 9, across)
     jaw = rise(-3.0, 9.0, y - line) * rise(-12.0, 8.0, z)
-    strands = sample("fine", y * 1.1 + person.texture, x * 1.8 + z)
+    jaw = jaw * rise(half + 18, half + 6, across) if person.beard_reach < 0.25 else jaw
+    strands = sample("fine", y * 1.1 + person.texture, 1.5 * x - 1.2 * np.sign(x) * z)
     for region, amount in ((jaw, person.beard), (moustache, person.moustache)):
         hair = np.clip(region * (0.35 + amount) + 0.16 * strands * region - (0.35 - 0.2 * amount), 0, 1) * min(
             1.0, 3 * amount
@@ -136,7 +141,7 @@ def _paint_furrows(paint: Paint, x: Array, y: Array, z: Array, person: Identity,
         if furrow.bulge:
             beside = ridge(distance - np.sign(furrow.bulge) * 2.6 * furrow.width, 1.7 * furrow.width)
             paint.height[near] += abs(furrow.bulge) * 0.55 * depth * beside
-        paint.dim(near, 0.36 * depth * groove)
+        paint.dim(near, 0.46 * depth * groove)
 
 
 def _paint_chin(paint: Paint, x: Array, y: Array, person: Identity, aus: ActionUnits) -> None:
@@ -154,8 +159,8 @@ def brow_line(person: Identity, t: NDArray[np.floating]) -> tuple[NDArray[np.flo
     """The middle of the resting brow at shares t of the way from its inner to its outer end: x from the middle, y."""
     body = person.body
     inner, outer = 0.5 * body.eye_gap - 6 + person.brow_gap, body.pupil_x + 0.5 * body.eye_width + 6
-    arch = np.sin(np.pi * np.clip(0.12 + 0.78 * t, 0, 1) ** 1.25)
-    y = -body.brow_height + 3.2 - (2.0 + 4.0 * person.brow_arch) * arch + (3.5 - 2 * person.brow_tilt) * t**2.2
+    arch = np.sin(np.pi * np.clip(0.22 + 0.68 * t, 0, 1) ** 1.25)
+    y = -body.brow_height + 3.2 - (2.0 + 4.0 * person.brow_arch) * arch + (2.4 - 2 * person.brow_tilt) * t**2.2
     return inner + (outer - inner) * t, y
 
 
