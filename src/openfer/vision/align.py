@@ -73,7 +73,7 @@ def align(picture: Picture, points5: Points5, template: str, size: int, *, detai
     Raises:
         DataError: the points coincide or are not finite.
     """
-    return _warp(picture, fit_similarity(TEMPLATES[template], np.asarray(points5, dtype=np.float64)), size, detail)
+    return warp(picture, fit_similarity(TEMPLATES[template], np.asarray(points5, dtype=np.float64)), size, detail)
 
 
 def frame(picture: Picture, box: Box, margin: float, size: int, *, detail: int = 0) -> Picture:
@@ -92,11 +92,34 @@ def frame(picture: Picture, box: Box, margin: float, size: int, *, detail: int =
     Raises:
         DataError: the box is empty.
     """
+    return warp(picture, upright_square(box, margin), size, detail)
+
+
+def upright_square(box: Box, margin: float = 0.0) -> tuple[complex, complex]:
+    """The square that `frame` cuts, as the similarity z -> a z + b that lays the unit square into the picture.
+
+    Raises:
+        DataError: the box is empty.
+    """
     side = max(box.w, box.h) * (1.0 + 2.0 * margin)
     if not side > 0:
         raise DataError(f"box of {box.w} x {box.h} px: expected a size above 0")
-    corner = complex(box.x + box.w / 2 - side / 2, box.y + box.h / 2 - side / 2)
-    return _warp(picture, (complex(side, 0.0), corner), size, detail)
+    return complex(side, 0.0), complex(box.x + box.w / 2 - side / 2, box.y + box.h / 2 - side / 2)
+
+
+def shares_of_square(points: NDArray[np.floating], square: tuple[complex, complex]) -> NDArray[np.float64]:
+    """Points of a picture as shares of a square that was cut from it.
+
+    Args:
+        points: [n, 2] (x, y), pixels of the picture.
+        square: the similarity z -> a z + b that lays the unit square into the picture.
+
+    Returns:
+        [n, 2], 0 to 1 inside the square.
+    """
+    a, b = square
+    z = (np.asarray(points, dtype=np.float64) @ (1, 1j) - b) / a
+    return np.stack([z.real, z.imag], axis=-1)
 
 
 def cut_side(points5: Points5, template: str) -> float:
@@ -130,8 +153,8 @@ def fit_similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> 
     return a, complex(w.mean() - a * z.mean())
 
 
-def _warp(picture: Picture, unit_to_picture: tuple[complex, complex], size: int, detail: int) -> Picture:
-    """Resample the unit square, laid into the picture by z -> a z + b, to [size, size, 3]."""
+def warp(picture: Picture, unit_to_picture: tuple[complex, complex], size: int, detail: int) -> Picture:
+    """Resample the unit square, laid into the picture by z -> a z + b, to uint8 [size, size, 3]; see `align`."""
     a, b = unit_to_picture
     if detail and detail < size and abs(a) > 1.25 * detail:
         small = Image.fromarray(_resample(picture, a, b, detail))
