@@ -9,13 +9,19 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from openfer.errors import DataError, reason
+from openfer.errors import ConfigError, DataError, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs that write one file are not noticed there
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -47,6 +53,30 @@ def blaming(path: Path, what: Literal["written", "read"] = "written") -> Iterato
         raise  # the reader of standard output went away inside the block; this file is not to blame
     except OSError as error:
         raise DataError(f"{path}: cannot be {what} ({error.strerror or reason(error)})") from error
+
+
+def open_locked(path: Path, file: Path) -> FileIO:
+    """Open a file beside `file` for reading and appending, and hold it: one run at a time has it, until it closes it.
+
+    Raises:
+        ConfigError: another run has it.
+        OSError: it cannot be opened.
+    """
+    while True:
+        stream = FileIO(path, "a+")
+        try:
+            if fcntl is not None:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            raise ConfigError(f"{file}: another run is writing it; wait for its end, or name another file") from None
+        except OSError:
+            return stream  # a file system without locks
+        # The run that had it may have removed it between our opening and our locking.
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(stream.fileno())):
+                return stream
+        stream.close()
 
 
 def remove_leftovers(folder: Path, name: str) -> None:

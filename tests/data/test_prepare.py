@@ -7,50 +7,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from openfer.data.manifest import Manifest, Origin, build_manifest, load_manifest, write_manifest
-from openfer.data.prepare import PrepareReport, prepare
+from openfer.data.manifest import Origin, build_manifest, load_manifest, write_manifest
+from openfer.data.prepare import PrepareOptions, PrepareReport, prepare
 from openfer.data.scan import scan
 from openfer.labels import LABEL_SETS
-from openfer.records import Box, Face, as_points5
+from openfer.records import as_points5
 from openfer.vision.detect import load_detector
-from openfer.vision.image import Picture
+from tests.data.preparing import POINTS, Middle, Ordinary, mixed
 from tests.layouts import class_folders, save_face
 
-POINTS = [(90.0, 90.0), (130.0, 90.0), (112.0, 112.0), (95.0, 135.0), (130.0, 135.0)]
-
-
-class Middle:
-    """Finds a face in the middle of every picture, its nose in the centre, except in black ones."""
-
-    def find(self, picture: Picture, **_: float) -> list[Face]:
-        if not picture.any():
-            return []
-        scale = picture.shape[1] / 224
-        box = Box(x=60 * scale, y=60 * scale, w=110 * scale, h=110 * scale)
-        return [Face(box=box, score=0.9, points5=as_points5(np.array(POINTS) * scale))]
-
-
-def mixed(root: Path) -> Manifest:
-    """One row of each kind, in the order given, detected, no_face, unreadable, missing, dropped."""
-    for name in ("a", "b", "d", "f"):
-        save_face(root / f"{name}.png", 1)
-    save_face(root / "c.png", 1).write_bytes((root / "a.png").read_bytes()[:60])
-    Image.new("L", (48, 48)).save(root / "black.png")
-    common = {"split": "train", "label": "anger", "status": "ok"}
-    paths = ["a.png", "b.png", "black.png", "c.png", "gone.png", "f.png"]
-    rows = [{"image": {"bytes": None, "path": path}, **common} for path in paths]
-    rows[0]["points5"] = POINTS
-    rows[5] |= {"label": None, "status": "no majority"}
-    return build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="test", notes=("first",)), root)
+POINTS_ONLY = PrepareOptions(landmarks=False)
+ALL = PrepareOptions(crops=True, patches="landmarks")
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_kind_of_row(tmp_path: Path, workers: int) -> None:
     manifest, out, steps = mixed(tmp_path), tmp_path / "elsewhere" / "m.parquet", []
-    report = prepare(manifest, Middle(), out, lambda done, total: steps.append((done, total)), workers=workers)
-    assert report == PrepareReport(rows=6, given=1, detected=2, no_face=1, unreadable=2)
+    report = prepare(
+        manifest,
+        Middle(),
+        None,
+        out,
+        POINTS_ONLY,
+        progress=lambda done, total: steps.append((done, total)),
+        workers=workers,
+    )
+    points = {"given": 1, "detected": 2, "no_face": 1, "unreadable": 2}
+    assert report == PrepareReport(rows=6, points5=points, landmarks={}, splits={"train": points}, unreadable=2)
     prepared = load_manifest(out)
     assert prepared.column("points5_status") == ["given", "detected", "no_face", "unreadable", "unreadable", "detected"]
     statuses = prepared.column("status")
@@ -71,7 +55,7 @@ def test_points_are_pixels_of_the_picture_and_the_box_is_the_frame(tmp_path: Pat
     rows = [{"image": image, "split": "train"}, {"image": image, "split": "train", "box": [50, 40, 20, 20]}]
     rows.append({"image": image, "split": "train", "box": [50, 40, 0, 0]})
     manifest = build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
-    prepare(manifest, Middle(), tmp_path / "m.parquet")
+    prepare(manifest, Middle(), None, tmp_path / "m.parquet", POINTS_ONLY)
     prepared = load_manifest(tmp_path / "m.parquet")
     whole, boxed = np.array(prepared.points5(0)), np.array(prepared.points5(1))
     np.testing.assert_allclose(whole[2], (50, 50), atol=1e-4)
@@ -83,10 +67,10 @@ def test_points_are_pixels_of_the_picture_and_the_box_is_the_frame(tmp_path: Pat
 
 def test_preparing_again_changes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "m.parquet"
-    first = prepare(mixed(tmp_path), Middle(), out)
+    first = prepare(mixed(tmp_path), Middle(), Ordinary(), out, ALL)
     before = load_manifest(out)
-    again = prepare(before, Middle(), out)
-    assert (again.given, again.detected, again.no_face) == (first.given, first.detected, first.no_face)
+    again = prepare(before, Middle(), Ordinary(), out, ALL)
+    assert (again.points5, again.landmarks) == (first.points5, first.landmarks)
     assert load_manifest(out).table.equals(before.table)
 
 
@@ -96,7 +80,7 @@ def test_a_real_face(tmp_path: Path, astronaut: Path) -> None:
     manifest = build_manifest([row], LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
     detector = load_detector("centerface", threads=1)
     assert detector is not None
-    prepare(manifest, detector, tmp_path / "m.parquet")
+    prepare(manifest, detector, None, tmp_path / "m.parquet", POINTS_ONLY)
     points = np.array(load_manifest(tmp_path / "m.parquet").points5(0))
     # Read off the picture by eye: eyes and mouth corners.
     np.testing.assert_allclose(points[[0, 1, 3, 4]], [(204, 101), (247, 103), (204, 140), (243, 142)], atol=6)
@@ -108,7 +92,7 @@ def test_rows_with_embedded_pictures_survive_the_round(tmp_path: Path) -> None:
     manifest = load_manifest(tmp_path / "m.parquet")
     images = [{"bytes": manifest.encoded(row), "path": None} for row in range(2)]
     write_manifest(manifest.with_column("image", images), tmp_path / "e.parquet")
-    prepare(load_manifest(tmp_path / "e.parquet"), Middle(), tmp_path / "far" / "p.parquet")
+    prepare(load_manifest(tmp_path / "e.parquet"), Middle(), None, tmp_path / "far" / "p.parquet", POINTS_ONLY)
     prepared = load_manifest(tmp_path / "far" / "p.parquet")
     assert [prepared.encoded(row) for row in range(2)] == [image["bytes"] for image in images]
 
@@ -130,7 +114,7 @@ def test_points_or_a_box_that_are_none_lose_no_other_row(
     content = save_face(tmp_path / "a.png", 1).read_bytes()
     row = {"image": {"bytes": content, "path": None}, "split": "train", "status": "ok"}
     manifest = build_manifest([row, {**row, **extra}, row], LABEL_SETS["basic7"], Origin(layout="test"), tmp_path)
-    prepare(manifest, Middle(), tmp_path / "m.parquet")
+    prepare(manifest, Middle(), None, tmp_path / "m.parquet", POINTS_ONLY)
     prepared = load_manifest(tmp_path / "m.parquet")
     assert prepared.column("points5_status") == ["detected", points_status, "detected"]
     found = prepared.column("status")

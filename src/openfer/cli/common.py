@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +44,22 @@ def progress(*columns: str) -> Progress:
         disable=not sys.stderr.isatty(),
         transient=True,
     )
+
+
+@contextmanager
+def counting_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar as the callback that the data room calls; it shows when the first row is done."""
+    with progress() as bar:
+        task = bar.add_task(description, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+def expect_parquet(out: Path) -> None:
+    """Refuse a name that is not that of a Parquet file to write, by `ConfigError`."""
+    from openfer.errors import ConfigError
+
+    if out.suffix.lower() != ".parquet" or out.is_dir():
+        raise ConfigError(f"{out}: expected the name of a .parquet file to write")
 
 
 def print_json(value: Any) -> None:

@@ -5,13 +5,18 @@ distribution over the label set), `split` (`train | validation | test`), `subjec
 [x, y, w, h] px, `points5` [5][2] px, `points5_status`, `landmarks68` [68][2] px, `aus` (action unit -> value),
 `valence`, `arousal`, `status` (`ok` or why the row cannot be used), `source` (file and line). Absent knowledge is null,
 absent columns are allowed. Coordinates are pixels of the stored picture; its EXIF orientation is not applied.
+
+`openfer data prepare` adds: `landmarks_status` (`given | detected | uncertain | no_face | unreadable`),
+`landmark_confidence` [68] and `landmark_quality`, 0 to 1, of landmarks that it found; `face`, `eyes` and `mouth`
+(pictures as `image`: the aligned face, and patches of it); `au_locations` [34][2] in shares of that face's side, two
+for each unit of `openfer.vision.au_locations.AUS`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,11 +38,17 @@ from openfer.vision.image import Picture, read_image
 SPLITS = ("train", "validation", "test")
 METADATA_KEY = b"openfer"
 VERSION = 1
+MINI = Path(__file__).parents[1] / "synth" / "mini.parquet"
+"""The generated faces that come with the package; `mini` names them, `mini:COUNT` the first of them."""
 
+PICTURES = ("image", "face", "eyes", "mouth")
+"""The columns of pictures; paths in all of them are relative to the manifest."""
+
+_picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _points = pa.list_(pa.list_(pa.float32()))
 SCHEMA = pa.schema(
     [
-        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("image", _picture),
         ("label", pa.string()),
         ("votes", pa.list_(pa.float32())),
         ("split", pa.string()),
@@ -47,6 +58,13 @@ SCHEMA = pa.schema(
         ("points5", _points),
         ("points5_status", pa.string()),
         ("landmarks68", _points),
+        ("landmarks_status", pa.string()),
+        ("landmark_confidence", pa.list_(pa.float32())),
+        ("landmark_quality", pa.float32()),
+        ("au_locations", _points),
+        ("face", _picture),
+        ("eyes", _picture),
+        ("mouth", _picture),
         ("aus", pa.map_(pa.string(), pa.float32())),
         ("valence", pa.float32()),
         ("arousal", pa.float32()),
@@ -95,6 +113,10 @@ class Manifest:
         """A column as Python values, None where unknown; all None for an absent column."""
         return self.table[name].to_pylist() if name in self.table.column_names else [None] * len(self)
 
+    def value(self, row: int, column: str) -> Any:
+        """One cell as a Python value; None where unknown, or where the column is absent."""
+        return self.table[column][row].as_py() if column in self.table.column_names else None
+
     def select(self, split: str | None = None, *, usable: bool = True) -> Manifest:
         """The rows of one split (None: all); without `usable` also those whose status is not `ok`.
 
@@ -118,9 +140,10 @@ class Manifest:
         """The rows with these numbers, in this order."""
         return replace(self, table=self.table.take(pa.array(indices)))
 
-    def with_column(self, name: str, values: Sequence[Any]) -> Manifest:
+    def with_column(self, name: str, values: Sequence[Any] | pa.ChunkedArray) -> Manifest:
         """A copy in which one column of the schema has these values."""
-        column = pa.array(values, type=SCHEMA.field(name).type)
+        known = isinstance(values, pa.ChunkedArray)
+        column = values if known else column_of(values, SCHEMA.field(name).type)
         names = self.table.column_names
         table = (
             self.table.set_column(names.index(name), name, column)
@@ -129,9 +152,24 @@ class Manifest:
         )
         return replace(self, table=table)
 
-    def encoded(self, row: int) -> bytes:
-        """A row's picture as the bytes of its file. Raises `DataError` where the file cannot be read."""
-        image = self.table["image"][row].as_py()
+    def with_paths(self, change: Callable[[str], str]) -> Manifest:
+        """A copy in which the path of every picture is changed."""
+        result = self
+        for column in (name for name in PICTURES if name in self.table.column_names):
+            if pc.struct_field(self.table[column], "path").null_count == len(self):
+                continue  # all are embedded
+            values = [
+                image if image is None or image["path"] is None else {"bytes": None, "path": change(image["path"])}
+                for image in self.column(column)
+            ]
+            result = result.with_column(column, values)
+        return result
+
+    def encoded(self, row: int, column: str = "image") -> bytes:
+        """A row's picture as the bytes of its file. Raises `DataError` where there is none or it cannot be read."""
+        image = self.value(row, column)
+        if image is None:
+            raise DataError(f"no picture in column '{column}'; `openfer data prepare` makes face, eyes and mouth")
         if image["bytes"] is not None:
             return bytes(image["bytes"])
         path: Path = self.root / image["path"]
@@ -142,18 +180,16 @@ class Manifest:
         except OSError as error:
             raise DataError(f"{path}: {error.strerror or error}") from error
 
-    def picture(self, row: int) -> Picture:
+    def picture(self, row: int, column: str = "image") -> Picture:
         """A row's picture, uint8 [H, W, 3] RGB. Raises `DataError` naming the picture where it cannot be decoded."""
         try:
-            return read_image(self.encoded(row), orient=False)
+            return read_image(self.encoded(row, column), orient=False)
         except DataError as error:
             raise DataError(f"row {row} ({self.name(row)}): {error}") from error
 
     def name(self, row: int) -> str:
         """What a person would call the row: its path, else its source, else its number."""
-        image = self.table["image"][row].as_py()
-        source = self.table["source"][row].as_py() if "source" in self.table.column_names else None
-        return str(image["path"] or source or row)
+        return str(self.value(row, "image")["path"] or self.value(row, "source") or row)
 
     def points5(self, row: int) -> Points5 | None:
         """The row's five points, pixels; None where unknown.
@@ -161,7 +197,7 @@ class Manifest:
         Raises:
             DataError: they are not five; the message is the reason alone, without the row.
         """
-        values = self.table["points5"][row].as_py() if "points5" in self.table.column_names else None
+        values = self.value(row, "points5")
         if values is None:
             return None
         try:
@@ -171,13 +207,30 @@ class Manifest:
         except (TypeError, IndexError) as error:
             raise DataError("points5: expected pairs of numbers") from error
 
+    def landmarks68(self, row: int) -> NDArray[np.float64] | None:
+        """The row's landmarks [68, 2], pixels; None where unknown.
+
+        Raises:
+            DataError: they are not 68 points; the message is the reason alone, without the row.
+        """
+        values = self.value(row, "landmarks68")
+        if values is None:
+            return None
+        try:
+            points = np.array(values, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise DataError("landmarks68: expected pairs of numbers") from error
+        if points.shape != (68, 2) or not np.isfinite(points).all():
+            raise DataError(f"landmarks68: expected 68 finite points, got an array of shape {points.shape}")
+        return points
+
     def box(self, row: int) -> Box | None:
         """The row's face box, pixels; None where unknown.
 
         Raises:
             DataError: it is not a box; the message is the reason alone, without the row.
         """
-        values = self.table["box"][row].as_py() if "box" in self.table.column_names else None
+        values = self.value(row, "box")
         if values is None:
             return None
         if len(values) != 4 or None in values:
@@ -247,10 +300,16 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 def load_manifest(*paths: str | Path) -> Manifest:
     """Read a manifest, or several with the same label set as one.
 
+    Args:
+        paths: of the files; the word `mini` is the set of generated faces that comes with the package, and `mini:COUNT`
+            its first rows.
+
     Raises:
         DataError: missing, not Parquet, not a manifest, or its contents break the contract.
     """
-    parts = [_load_one(Path(path)) for path in paths]
+    parts = [
+        _load_mini(str(path)) if str(path).partition(":")[0] == "mini" else _load_one(Path(path)) for path in paths
+    ]
     if not parts:
         raise DataError("no manifest was named")
     if len(parts) == 1:
@@ -261,6 +320,15 @@ def load_manifest(*paths: str | Path) -> Manifest:
             raise DataError(f"{path}: its label set '{part.labels.name}' is not that of {paths[0]}")
     tables = [_absolute(part) for part in parts]
     return replace(first, table=pa.concat_tables(tables, promote_options="default"), root=Path())
+
+
+def _load_mini(name: str) -> Manifest:
+    mini, (_, colon, count) = _load_one(MINI), name.partition(":")
+    if not colon:
+        return mini
+    if not count.isdecimal() or not 1 <= int(count) <= len(mini):
+        raise DataError(f"{name}: expected mini:COUNT with a COUNT from 1 to {len(mini)}, or mini for all")
+    return mini.rows(np.arange(int(count)))
 
 
 def _load_one(path: Path) -> Manifest:
@@ -280,11 +348,7 @@ def _load_one(path: Path) -> Manifest:
 
 
 def _absolute(manifest: Manifest) -> pa.Table:
-    images = [
-        image if image["path"] is None else {"bytes": None, "path": str((manifest.root / image["path"]).absolute())}
-        for image in manifest.column("image")
-    ]
-    return manifest.with_column("image", images).table
+    return manifest.with_paths(lambda path: str((manifest.root / path).absolute())).table
 
 
 def _validate(manifest: Manifest, name: str) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from openfer.data.manifest import Manifest
 from openfer.errors import DataError, UnsupportedError
 from openfer.records import OK, UNREADABLE, UNSUPPORTED
@@ -39,17 +37,13 @@ def relocate(manifest: Manifest, folder: Path) -> Manifest:
     """The same manifest for a file in `folder`: paths of pictures are rewritten relative to it."""
     # Real paths: `..` after a link to a folder would lead elsewhere.
     source, target = os.path.realpath(manifest.root), os.path.realpath(folder)
-    paths = pc.struct_field(manifest.table["image"], "path")
-    if source == target or paths.null_count == len(manifest):
+    if source == target:
         return replace(manifest, root=folder)
-    images = [
-        image if image["path"] is None else {"bytes": None, "path": _relative(source, image["path"], target)}
-        for image in manifest.column("image")
-    ]
-    return replace(manifest.with_column("image", images), root=folder)
+    return replace(manifest.with_paths(lambda path: relative_path(source, path, target)), root=folder)
 
 
-def _relative(source: str, path: str, target: str) -> str:
+def relative_path(source: str, path: str, target: str) -> str:
+    """A path that is relative to the folder `source`, relative to the folder `target`, both real paths."""
     full = Path(source, path)
     try:
         return Path(os.path.relpath(full, target)).as_posix()

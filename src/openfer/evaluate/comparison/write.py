@@ -9,7 +9,7 @@ from openfer.evaluate.comparison.forest import lay_out
 from openfer.evaluate.comparison.picture import caption, forest_picture, pair_label
 from openfer.evaluate.comparison.record import FORMAT, KINDS, Comparison
 from openfer.evaluate.comparison.words import TITLES, difference_cell, p_value, score_cell
-from openfer.evaluate.documents import Content, environment, read_values, write_documents
+from openfer.pages.documents import Content, environment, read_values, write_documents
 
 JSON, PICTURE, PAGE = "compare.json", "compare.png", "compare.html"
 

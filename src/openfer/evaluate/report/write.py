@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from openfer.errors import DataError, reason
-from openfer.evaluate.documents import Content, environment, read_values, write_documents
 from openfer.evaluate.report.classes import frequent_mistakes
 from openfer.evaluate.report.picture import confusion_picture
 from openfer.evaluate.report.record import FORMAT, EvaluationReport
+from openfer.pages.documents import Content, environment, read_values, write_documents
+from openfer.pages.pictures import address
 from openfer.vision.image import Picture
 
 JSON, PICTURE, PAGE = "report.json", "confusion.png", "report.html"
@@ -64,20 +61,10 @@ def report_page(report: EvaluationReport, pictures: Mapping[int, Picture] | None
     """
     templates = environment("openfer.evaluate.report")
     templates.filters |= {"percent": _percent, "log": math.log}
-    addresses = {row: _address(picture) for row, picture in (pictures or {}).items()}
+    addresses = {row: address(picture, PICTURE_SIDE) for row, picture in (pictures or {}).items()}
     return templates.get_template("template.html").render(
         report=report, pictures=addresses, mistakes=frequent_mistakes(report)
     )
-
-
-def _address(picture: Picture) -> str:
-    """A picture as an address that holds it: a JPEG, grey where it is grey, reduced where it is large."""
-    grey = (picture == picture[:, :, :1]).all()
-    image = Image.fromarray(picture[:, :, 0] if grey else picture)
-    image.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _percent(share: float | None) -> str:

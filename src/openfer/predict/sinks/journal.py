@@ -15,14 +15,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from openfer.errors import ConfigError
-from openfer.files import blaming
+from openfer.files import blaming, open_locked
 from openfer.predict.sinks.rows import Row
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs that write one file are not noticed there
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
 WRITTEN = "written"
@@ -139,27 +133,9 @@ def open_journal(file: Path) -> Iterator[Journal]:
     path = file.with_name(f".{file.name}.openfer-journal")
     with blaming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        stream = _open_locked(path, file)
+        stream = open_locked(path, file)
     with stream:
         yield Journal(path, file, stream)
-
-
-def _open_locked(path: Path, file: Path) -> FileIO:
-    while True:
-        stream = FileIO(path, "a+")
-        try:
-            if fcntl is not None:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            raise ConfigError(f"{file}: another run is writing it; wait for its end, or name another file") from None
-        except OSError:
-            return stream  # a file system without locks
-        # The run that had it may have removed it between our opening and our locking.
-        with suppress(OSError):
-            if os.path.samestat(path.stat(), os.fstat(stream.fileno())):
-                return stream
-        stream.close()
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

@@ -26,12 +26,13 @@ class Output:
     Args:
         file: the file.
         names: label names.
+        landmarks: whether rows have the columns of the 68 points.
         form: its format.
         journal: of this run.
     """
 
-    def __init__(self, file: Path, names: tuple[str, ...], form: Format, journal: Journal) -> None:
-        self._file, self._names, self._form, self._journal = file, names, form, journal
+    def __init__(self, file: Path, names: tuple[str, ...], *, landmarks: bool, form: Format, journal: Journal) -> None:
+        self._file, self._names, self._landmarks, self._form, self._journal = file, names, landmarks, form, journal
         self._done: Counter[str] = Counter()
         self._failed: set[str] = set()
         self.skipped = 0
@@ -56,12 +57,17 @@ class Output:
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Keep the rows of one picture."""
-        self._journal.add([row_of(prediction, self._names) for prediction in predictions])
+        self._journal.add([row_of(prediction, self._names, landmarks=self._landmarks) for prediction in predictions])
 
     def _rows(self) -> Iterator[Row]:
         if self._keeps:
-            yield from self._form.read(self._file, columns_of(self._names))
+            yield from self._form.read(self._file, self.columns)
         yield from self._journal.rows()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of its rows, in order."""
+        return columns_of(self._names, landmarks=self._landmarks)
 
     @property
     def _keeps(self) -> bool:
@@ -79,7 +85,7 @@ class Output:
         """Put the file in place, with all rows, and take the journal away."""
         if self._journal.pictures or not self._keeps:
             with replacing(self._file) as beside:
-                with self._form.write(beside, columns_of(self._names)) as write:
+                with self._form.write(beside, self.columns) as write:
                     for row in self._rows():
                         write(row)
                 self._journal.ready(sha256_of(beside))
@@ -93,7 +99,12 @@ class Output:
 
 @contextmanager
 def open_output(
-    path: Path, names: Sequence[str], *, settings: Mapping[str, Any], append: bool = False
+    path: Path,
+    names: Sequence[str],
+    *,
+    settings: Mapping[str, Any],
+    append: bool = False,
+    landmarks: bool = False,
 ) -> Iterator[Output]:
     """A file of predictions, its format by its ending; there when the block ends well, else as it was before.
 
@@ -105,6 +116,7 @@ def open_output(
         settings: name -> value of all that changes answers; plain JSON values.
         append: go on with what an interrupted run kept, if there is any, else with what the file holds. Otherwise both
             are replaced.
+        landmarks: with the columns of the 68 points.
 
     Raises:
         ConfigError: an unknown ending; no file; another run writes it; what there is to go on with has other columns
@@ -114,9 +126,9 @@ def open_output(
     form = format_of(path)
     file = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
     with open_journal(file) as journal:
-        output = Output(file, tuple(names), form, journal)
+        output = Output(file, tuple(names), landmarks=landmarks, form=form, journal=journal)
         try:
-            _begin(file, journal, columns_of(names), settings, append=append)
+            _begin(file, journal, output.columns, settings, append=append)
             if append:
                 output.recall()
             yield output

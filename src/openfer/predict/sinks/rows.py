@@ -17,18 +17,19 @@ TEXT = ("path", "label", "status", "note")
 """Columns that hold text; all others hold numbers, `face` whole ones."""
 
 
-def columns_of(names: Sequence[str]) -> tuple[str, ...]:
+def columns_of(names: Sequence[str], *, landmarks: bool = False) -> tuple[str, ...]:
     """The columns of a file, in order: those of `Prediction.to_row`.
 
     Args:
         names: the label names that are chosen among.
+        landmarks: with the columns of the 68 points.
     """
-    return tuple(Prediction(path="").to_row(tuple(names)))
+    return tuple(Prediction(path="").to_row(tuple(names), landmarks=landmarks))
 
 
-def row_of(prediction: Prediction, names: tuple[str, ...]) -> Row:
+def row_of(prediction: Prediction, names: tuple[str, ...], *, landmarks: bool = False) -> Row:
     """`Prediction.to_row`, its text such that every format can hold it (UTF-8 knows no lone surrogates)."""
-    row = prediction.to_row(names)
+    row = prediction.to_row(names, landmarks=landmarks)
     for name in TEXT:
         if isinstance(text := row[name], str) and not text.isascii():
             row[name] = text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""What a report and a comparison share as files: JSON for programs, a picture, and a page for people."""
+"""What reports share as files: JSON for programs, pictures, and a page for people."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def environment(package: str) -> Environment:
     """Where a package's templates are filled: what comes from data is escaped, what is missing is an error.
 
     Args:
-        package: whose folder holds the templates.
+        package: whose folder holds the templates; `base.css`, the look of every page, is there for all of them.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader(package, ""),
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("openfer.pages", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,6 +11,7 @@ from itertools import combinations
 from openfer.data.manifest import SPLITS, Manifest
 from openfer.data.pictures import MISSING, Progress, decode
 from openfer.records import OK, UNREADABLE
+from openfer.vision.image import Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +81,9 @@ def check(manifest: Manifest, progress: Progress | None = None) -> CheckReport:
     looks = _look(manifest, progress)
     statuses = manifest.column("status")
     bad = [
-        BadRow(row=row, name=manifest.name(row), reason=_reason(reason, statuses[row]))
+        BadRow(row=row, name=manifest.name(row), reason=bad_reason(reason, statuses[row]))
         for row, (_, reason) in enumerate(looks)
-        if reason != OK and not _known_hole(manifest, row, statuses[row])
+        if reason != OK and not known_hole(manifest, row, statuses[row])
     ]
     splits = manifest.column("split")
     groups = duplicate_groups(content for content, _ in looks)
@@ -112,6 +113,11 @@ def content_hashes(manifest: Manifest, progress: Progress | None = None) -> list
     return [content for content, _ in _look(manifest, progress)]
 
 
+def pixel_hash(picture: Picture) -> str:
+    """SHA-256 over a picture's shape and pixels, hexadecimal."""
+    return hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).hexdigest()
+
+
 def duplicate_groups(contents: Iterable[str | None]) -> list[list[int]]:
     """Numbers of the rows that share a content hash, a list a hash; only hashes that occur twice or more."""
     rows_of: defaultdict[str, list[int]] = defaultdict(list)
@@ -128,19 +134,21 @@ def _look(manifest: Manifest, progress: Progress | None) -> list[tuple[str | Non
         picture, status = decode(manifest, row)
         content = None
         if picture is not None:
-            content = hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).hexdigest()
+            content = pixel_hash(picture)
         results.append((content, status))
         if progress is not None:
             progress(row + 1, len(manifest))
     return results
 
 
-def _known_hole(manifest: Manifest, row: int, status: str | None) -> bool:
+def known_hole(manifest: Manifest, row: int, status: str | None) -> bool:
+    """Whether a row never had a picture, and its status says so."""
     stored = manifest.table["image"][row].as_py()["bytes"]
     return stored == b"" and status not in (OK, None) and not status.startswith(UNREADABLE)
 
 
-def _reason(found: str, status: str | None) -> str:
+def bad_reason(found: str, status: str | None) -> str:
+    """Why a picture cannot be used: what decoding found, or what the row's status has said."""
     # The scan may know better why nothing could be stored.
     return status if status is not None and status.startswith(UNREADABLE) else found
 

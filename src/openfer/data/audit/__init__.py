@@ -1,0 +1,1 @@
+"""The audit of a manifest: copies, contradictions, leaks between splits, pictures of poor quality."""
