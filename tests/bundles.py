@@ -22,8 +22,11 @@ from openfer.files import sha256_of
 from openfer.labels import LABEL_SETS
 
 
-def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, seed: int = 0) -> Path:
-    """Write a bundle whose answers depend on the picture: average pooling to 8 x 8, a hidden layer, logits."""
+def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, seed: int = 0, maps: bool = False) -> Path:
+    """Write a bundle whose answers depend on the picture: average pooling to 8 x 8, a hidden layer, logits.
+
+    With `maps` also class maps of 8 x 8 cells: a linear layer on the pooled colours.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     labels = LABEL_SETS[label_set]
     rng = np.random.default_rng(seed)
@@ -39,14 +42,19 @@ def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, see
         helper.make_node("Tanh", ["hidden"], ["embedding"]),
         helper.make_node("MatMul", ["embedding", "w2"], ["logits"]),
     ]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(labels)]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 16]),
+    ]
+    if maps:
+        weights["w3"] = rng.normal(0, 1.0, (len(labels), 3, 1, 1)).astype(np.float32)
+        nodes.append(helper.make_node("Conv", ["pooled", "w3"], ["maps"]))
+        outputs.append(helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", len(labels), 8, 8]))
     graph = helper.make_graph(
         nodes,
         "toy",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])],
-        [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(labels)]),
-            helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 16]),
-        ],
+        outputs,
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -58,10 +66,10 @@ def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, see
         label_set=labels.name,
         graphs={GRAPH: sha256_of(folder / GRAPH)},
         inputs=("image",),
-        outputs=("logits", "embedding"),
+        outputs=("logits", "embedding", "maps") if maps else ("logits", "embedding"),
         input=InputCard(size=size, colour="grey", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), template="fer2013"),
         temperature=1.5,
-        method=MethodCard(name="baseline", options={}, backbone={"name": "toy"}),
+        method=MethodCard(name="mek" if maps else "baseline", options={}, backbone={"name": "toy"}),
         training=TrainingCard(
             manifest="0" * 64, layout="synth", rule="as given", rows=10, holdout=2, selection="last epoch"
         ),

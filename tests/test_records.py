@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfer.records import Box, Face, Prediction, as_points5
+from openfer.records import Box, ClassMaps, Face, Prediction, as_points5
 
 NUMBER = st.floats(-1e6, 1e6)
 SIDE = st.floats(0, 1e6)
@@ -20,6 +20,12 @@ FACES = st.builds(
     score=st.none() | st.floats(0, 1),
     points5=st.none() | POINTS,
 )
+GRIDS = st.lists(st.lists(NUMBER, min_size=2, max_size=2).map(tuple), min_size=1, max_size=3).map(tuple)
+MAPS = st.builds(
+    ClassMaps,
+    values=st.dictionaries(st.text(min_size=1), GRIDS, max_size=3),
+    corners=st.tuples(*[st.tuples(NUMBER, NUMBER)] * 3),
+)
 PREDICTIONS = st.builds(
     Prediction,
     path=st.text(),
@@ -27,6 +33,7 @@ PREDICTIONS = st.builds(
     found=st.none() | FACES,
     probabilities=st.dictionaries(st.text(min_size=1), st.floats(0, 1), max_size=4),
     status=st.text(),
+    maps=st.none() | MAPS,
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 Point = tuple[float, float]
 Points5 = tuple[Point, Point, Point, Point, Point]
 
+POINTS68 = 68
 POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 OK = "ok"
@@ -55,6 +56,35 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Points68:
+    """A face's 68 points, in the order of iBUG 300-W: jaw, brows, nose, eyes, lips; see `openfer.vision.landmarks`.
+
+    Args:
+        points: 68 pairs x, y, pixels; a hidden point is given where it would be.
+        confidence: 68 numbers, 0 to 1: how likely each point lies within 5 % of the outer eye distance of its place.
+        quality: 0 to 1: how likely this is a face whose points can be used.
+    """
+
+    points: tuple[Point, ...]
+    confidence: tuple[float, ...]
+    quality: float
+
+    def __post_init__(self) -> None:
+        if len(self.points) != POINTS68 or len(self.confidence) != POINTS68:
+            raise ValueError(f"points68: expected 68 points, got {len(self.points)} and {len(self.confidence)}")
+
+    @classmethod
+    def of(cls, points: Any, confidence: Any, quality: float) -> Points68:
+        """From anything that holds 68 pairs and 68 numbers, such as arrays [68, 2] and [68]."""
+        pairs = tuple((float(x), float(y)) for x, y in points)
+        return cls(points=pairs, confidence=tuple(map(float, confidence)), quality=float(quality))
+
+    def scaled(self, x: float, y: float) -> Points68:
+        """The same points in their picture resized by the factors x and y."""
+        return replace(self, points=tuple((px * x, py * y) for px, py in self.points))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
     """A face in a picture.
 
@@ -63,17 +93,42 @@ class Face:
         score: detector's confidence, 0 to 1; None where the face was given, not found.
         points5: left eye, right eye, nose tip, left and right mouth corner; None where unknown. May lie outside the
             picture for a face cut by its border.
+        landmarks: the 68 points; None where nobody asked for them.
     """
 
     box: Box
     score: float | None = None
     points5: Points5 | None = None
+    landmarks: Points68 | None = None
 
     def scaled(self, x: float, y: float) -> Face:
         """The same face in its picture resized by the factors x and y."""
         box = Box(x=self.box.x * x, y=self.box.y * y, w=self.box.w * x, h=self.box.h * y)
         points = self.points5 and as_points5([(px * x, py * y) for px, py in self.points5])
-        return replace(self, box=box, points5=points)
+        landmarks = self.landmarks and self.landmarks.scaled(x, y)
+        return replace(self, box=box, points5=points, landmarks=landmarks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMaps:
+    """What each place of a face says for each label.
+
+    Args:
+        values: label name -> [h][w] numbers, rows from top to bottom. Their mean is the label's logit but for a
+            constant; as only differences between logits count, so do only differences between the labels' maps.
+        corners: top left, top right and bottom left corner of the square that the network saw, pixels of the full
+            picture.
+    """
+
+    values: Mapping[str, tuple[tuple[float, ...], ...]]
+    corners: tuple[Point, Point, Point]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassMaps:
+        """The inverse of `dataclasses.asdict`, also after a round trip through JSON."""
+        maps = {name: tuple(tuple(map(float, row)) for row in rows) for name, rows in values["values"].items()}
+        first, second, third = ((float(x), float(y)) for x, y in values["corners"])
+        return cls(values=maps, corners=(first, second, third))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +143,7 @@ class Prediction:
         status: `ok`, `no_face`, `unreadable: <why>` or, for a video and the like, `unsupported: <why>`.
         note: what a reader must know of how the picture was read, such as `first of 12 frames`; mostly empty.
         min_confidence: below it the label is `uncertain`, 0 to 1.
+        maps: where the network found what it says; None where nobody asked for it.
     """
 
     path: str
@@ -97,6 +153,7 @@ class Prediction:
     status: str = OK
     note: str = ""
     min_confidence: float = 0.0
+    maps: ClassMaps | None = None
 
     @property
     def label(self) -> str | None:
@@ -125,11 +182,12 @@ class Prediction:
         """The inverse of `to_dict`, also after a round trip through JSON."""
         found = values["found"]
         if found is not None:
-            points = found["points5"]
+            points, landmarks = found["points5"], found["landmarks"]
             found = Face(
                 box=Box(**found["box"]),
                 score=found["score"],
                 points5=None if points is None else as_points5(points),
+                landmarks=None if landmarks is None else Points68.of(**landmarks),
             )
         return cls(
             path=values["path"],
@@ -139,13 +197,16 @@ class Prediction:
             status=values["status"],
             note=values["note"],
             min_confidence=values["min_confidence"],
+            maps=None if values["maps"] is None else ClassMaps.from_dict(values["maps"]),
         )
 
-    def to_row(self, names: tuple[str, ...]) -> dict[str, str | float | int | None]:
+    def to_row(self, names: tuple[str, ...], *, landmarks: bool = False) -> dict[str, str | float | int | None]:
         """One flat row of the table that `predict` writes, in column order; what is unknown is None.
 
         Args:
             names: the model's label names: one column `p_<name>` each.
+            landmarks: at the end the columns `landmarks_quality`, and `landmark_<k>_x`, `landmark_<k>_y` and
+                `landmark_<k>_confidence` for k = 0 to 67; to hundredths of a pixel, thousandths of a chance.
         """
         box, points = (self.found.box, self.found.points5) if self.found else (None, None)
         row: dict[str, str | float | int | None] = {"path": self.path, "face": self.face}
@@ -161,4 +222,15 @@ class Prediction:
             row[f"p_{name}"] = self.probabilities.get(name)
         row["status"] = self.status
         row["note"] = self.note or None
+        if landmarks:
+            row.update(_landmark_columns(self.found.landmarks if self.found else None))
         return row
+
+
+def _landmark_columns(found: Points68 | None) -> dict[str, float | None]:
+    row: dict[str, float | None] = {"landmarks_quality": round(found.quality, 3) if found else None}
+    for index in range(POINTS68):
+        row[f"landmark_{index}_x"] = round(found.points[index][0], 2) if found else None
+        row[f"landmark_{index}_y"] = round(found.points[index][1], 2) if found else None
+        row[f"landmark_{index}_confidence"] = round(found.confidence[index], 3) if found else None
+    return row

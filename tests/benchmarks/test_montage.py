@@ -14,7 +14,6 @@ from montage import Answers, Pasted, Scene, difference, load_grounds, make_scene
 from PIL import Image
 
 from openfer.records import Box, Face, Prediction
-from openfer.synth.faces import draw_faces
 
 FACES = [np.full((48, 48, 3), 10 * (number + 1), dtype=np.uint8) for number in range(9)]
 BLACK = [np.zeros((480, 640, 3), dtype=np.uint8)]
@@ -113,11 +112,8 @@ def test_the_table_counts_only_what_was_found() -> None:
 def test_the_script_compares_two_models(
     bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from openfer.data.manifest import write_manifest
-
-    write_manifest(draw_faces(35, 0), tmp_path / "faces.parquet")
     model = str(bundle_folder)
-    arguments = ["--manifest", str(tmp_path / "faces.parquet"), "--scenes", "2", "--draw", str(tmp_path / "scene.png")]
+    arguments = ["--manifest", "mini:35", "--scenes", "2", "--draw", str(tmp_path / "scene.png")]
     monkeypatch.setattr("sys.argv", ["montage.py", model, model, *arguments])
     montage.main()
     assert "in scenes, all" in capsys.readouterr().out

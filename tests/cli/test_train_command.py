@@ -23,7 +23,7 @@ WITHOUT_TORCH = f"import sys; sys.modules['torch'] = None; {CODE}"
 RECIPE = """
 method: {name: baseline, dropout: 0.0}
 backbone: {name: test_efficientnet, size: 32}
-data: {manifest: "synth:84", holdout: 0.25, colour: grey}
+data: {manifest: "mini:84", holdout: 0.25, colour: grey}
 optim: {lr: 3e-3, batch: 7, epochs: 9}
 run: {seed: 1, tensorboard: false}
 """
@@ -74,8 +74,7 @@ def trained(place: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def evaluated(place: Path, trained: dict[str, Any]) -> dict[str, Any]:
     """What `openfer evaluate RUN --json` says of it."""
-    invoke("synth", place / "faces", "--count", "84", "--seed", "1")
-    arguments = ("evaluate", "run", "faces/manifest.parquet", "--split", "test", "--out", "report", "--json")
+    arguments = ("evaluate", "run", "mini:84", "--split", "test", "--out", "report", "--json")
     said: dict[str, Any] = json.loads(openfer(place, *arguments).stdout)
     return said
 
@@ -122,8 +121,7 @@ def test_a_run_is_judged(place: Path, evaluated: dict[str, Any]) -> None:
 def test_the_bundle_is_judged_as_the_run_was(
     place: Path, evaluated: dict[str, Any], bundle: Path, tmp_path: Path
 ) -> None:
-    manifest = place / "faces" / "manifest.parquet"
-    again = json.loads(invoke("evaluate", bundle, manifest, "--split", "test", "--out", tmp_path, "--json"))
+    again = json.loads(invoke("evaluate", bundle, "mini:84", "--split", "test", "--out", tmp_path, "--json"))
     for name in ("accuracy", "mean_class_accuracy", "ways"):
         assert again[name] == evaluated[name]
     # Exported twice, a run gives the same graph: that is how its report was recognised.

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from openfer.errors import ConfigError
 from openfer.labels import LABEL_SETS
 from openfer.learn.export import to_onnx
 from openfer.learn.method import INPUTS, Method, Output, Stage, Task, build_method, known_methods
@@ -21,15 +22,18 @@ from openfer.learn.recipe import FIDELITIES, MethodChoice, parse_recipe
 LABELS = LABEL_SETS["basic7"]
 SIZE = 32
 METHODS = sorted(name for name, kind in known_methods().items() if kind.__module__.startswith("openfer."))
-BACKBONES = ("test_efficientnet", "test_vit")  # with BatchNorm and without, convolutions and attention
+BACKBONES = {  # with BatchNorm and without, convolutions and attention; some heads need a map of several cells
+    "test_efficientnet": BackboneOptions(name="test_efficientnet", size=SIZE, output_stride=8),
+    "test_vit": BackboneOptions(name="test_vit", size=SIZE),
+}
+FIRST = next(iter(BACKBONES))
 
 
 def build(name: str, backbone: str, fidelity: Any = "intended") -> tuple[Method, nn.Module]:
     torch.manual_seed(0)
     method = build_method(MethodChoice(name=name, fidelity=fidelity))
     counts = np.array([40, 30, 20, 10, 5, 3, 2])
-    task = Task(labels=LABELS, backbone=BackboneOptions(name=backbone, size=SIZE), class_counts=counts)
-    return method, method.network(task)
+    return method, method.network(Task(labels=LABELS, backbone=BACKBONES[backbone], class_counts=counts))
 
 
 def batch_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
@@ -70,7 +74,7 @@ def test_the_sweep_sees_the_projects_methods() -> None:
 
 @each
 def test_facts_and_options(name: str) -> None:
-    method, _ = build(name, BACKBONES[0])
+    method, _ = build(name, FIRST)
     assert method.name == name
     assert method.source.strip()
     assert isinstance(method.batch_coupled, bool)
@@ -158,7 +162,7 @@ def test_param_groups_hold_every_parameter_once(name: str, backbone: str) -> Non
 
 @each
 def test_stages_freeze_modules_that_exist(name: str) -> None:
-    method, network = build(name, BACKBONES[0])
+    method, network = build(name, FIRST)
     stages = method.stages()
     assert len({stage.name for stage in stages}) == len(stages) >= 1
     names = {module for module, _ in network.named_modules()}
@@ -167,7 +171,7 @@ def test_stages_freeze_modules_that_exist(name: str) -> None:
 
 @each
 def test_the_sampler_depends_on_seed_and_epoch_alone(name: str) -> None:
-    method, _ = build(name, BACKBONES[0])
+    method, _ = build(name, FIRST)
     labels = np.random.default_rng(0).integers(0, len(LABELS), 200)
 
     def steps(seed: int, epoch: int) -> list[list[int]]:
@@ -199,6 +203,30 @@ def test_an_answer_does_not_depend_on_batch_mates(name: str, backbone: str) -> N
 
 
 @each
+def test_export_leaves_the_trained_network_as_it_is(name: str) -> None:
+    method, network = build(name, FIRST)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    method.export_network(network)
+    assert network.training
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@each
+def test_only_a_method_that_says_so_has_a_form_that_depends_on_the_batch(name: str) -> None:
+    method, network = build(name, FIRST)
+    image = batch_of(method, [0] * 6)["image"]
+    if not method.batch_coupled:
+        with pytest.raises(ConfigError, match="without --coupled"):
+            method.coupled_network(network)
+        return
+    coupled = method.coupled_network(network).eval()
+    with torch.no_grad():
+        assert not torch.allclose(coupled(image=image).logits[:3], coupled(image=image[:3]).logits, atol=1e-5)
+
+
+@each
 @both
 def test_the_exported_graph_gives_the_same_answers(name: str, backbone: str) -> None:
     method, network = build(name, backbone)
@@ -221,11 +249,7 @@ def test_weights_survive_saving(name: str, backbone: str) -> None:
     method, network = build(name, backbone)
     torch.manual_seed(99)
     other = method.network(
-        Task(
-            labels=LABELS,
-            backbone=BackboneOptions(name=backbone, size=SIZE),
-            class_counts=np.ones(len(LABELS), dtype=np.int64),
-        )
+        Task(labels=LABELS, backbone=BACKBONES[backbone], class_counts=np.ones(len(LABELS), dtype=np.int64))
     )
     other.load_state_dict(network.state_dict())
     image = batch_of(method, [0, 1])["image"]

@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 from openfer.files import sha256_of
+from openfer.learn.checkpoint import Progress
+from openfer.learn.engine import train
+from openfer.learn.method import known_methods
+from openfer.learn.recipe import parse_recipe
+from openfer.learn.record import Watch
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,3 +63,37 @@ def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) -> Non
     for name in ("best.safetensors", "last.safetensors", "holdout.npz"):
         assert sha256_of(killed / name) == sha256_of(whole / name), name
     assert not list(killed.glob(".*.part"))
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a run."""
+
+
+class StopAfterOne(Watch):
+    """Ends a run after its first epoch."""
+
+    def epoch(self, progress: Progress) -> None:
+        raise StoppedError
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, kind in known_methods().items() if kind.__module__.startswith("openfer."))
+)
+def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp_path: Path) -> None:
+    recipe = parse_recipe(
+        {
+            "method": {"name": name},
+            "backbone": {"name": "test_efficientnet", "size": 32, "output_stride": 8},
+            "data": {"manifest": "mini:42", "holdout": 0.3, "colour": "grey"},
+            "augment": {"flip": 0.25, "noise": [0.25, 5, 0], "erase": 0.3, "erase_fill": "mean"},
+            "optim": {"lr": 1e-3, "batch": 8, "epochs": 2, "schedule": "exponential", "decay": 0.5},
+            "run": {"ema": 0.5, "tensorboard": False, "select": "last"},
+        },
+        name,
+    )
+    train(recipe, tmp_path / "whole")
+    with pytest.raises(StoppedError):
+        train(recipe, tmp_path / "stopped", watch=StopAfterOne())
+    train(recipe, tmp_path / "stopped", resume=True)
+    for file in ("best.safetensors", "last.safetensors", "holdout.npz"):
+        assert sha256_of(tmp_path / "stopped" / file) == sha256_of(tmp_path / "whole" / file), file

@@ -13,12 +13,12 @@ from openfer.learn.recipe import Recipe, parse_recipe
 
 
 def toy_recipe(**run: object) -> Recipe:
-    """48 drawn faces, 16 px, a checkpoint after every step."""
+    """84 generated faces, 16 px, a checkpoint after every step."""
     return parse_recipe(
         {
             "method": {"name": "toy"},
             "backbone": {"name": "resnet10t", "size": 16},
-            "data": {"manifest": "synth:84", "holdout": 0.25},
+            "data": {"manifest": "mini:84", "holdout": 0.25},
             "augment": {"flip": 0.5, "affine": [10, 0.1, 0.1], "blur": 20, "erase": 0.3, "mixup": 0.2},
             "optim": {"lr": 1e-3, "batch": 12, "epochs": 4, "schedule": "onecycle"},
             "run": {"ema": 0.9, "checkpoint": 0, "tensorboard": False, **run},

@@ -266,3 +266,43 @@ def test_no_two_changes_share_a_random_number() -> None:
     columns = [column for found in used.values() for column in found]
     assert [len(found) for found in used.values()] == [1, 4, 2, 1, 1, 6]
     assert len(set(columns)) == len(columns)
+
+
+def test_noise_has_its_strength_and_never_falls_on_a_mirrored_picture() -> None:
+    x, u = torch.full((600, 1, 16, 16), 0.5), chances(600)
+    x[..., :8] = 0.4
+    result = augment(x, u, AugmentOptions(flip=0.25, noise=(0.25, 5.0, 0)))
+    same, mirrored = ((result == other).flatten(1).all(1) for other in (x, x.flip(-1)))
+    noisy = ~(same | mirrored)
+    assert abs(float(noisy.float().mean()) - 0.25) < 0.05
+    assert abs(float(mirrored.float().mean()) - 0.25) < 0.05
+    added = (result - x)[noisy]
+    assert float(added.std()) == pytest.approx(5 / 255, rel=0.02)
+    assert abs(float(added.mean())) < 2e-4
+    assert len(added.flatten(1).unique(dim=0)) == len(added)  # every picture has its own
+
+
+def test_noise_can_be_as_coarse_as_a_smaller_picture() -> None:
+    x, u = torch.full((200, 3, 32, 32), 0.5), torch.full((200, COUNT), 0.9)
+    u[:, 15] = torch.linspace(0, 0.99, 200)
+    fine, coarse = (augment(x, u, AugmentOptions(flip=0, noise=(1.0, 5.0, grid))) - x for grid in (0, 8))
+    rough = [float((part[..., 1:] - part[..., :-1]).square().mean()) for part in (fine, coarse)]
+    assert rough[1] < 0.1 * rough[0]
+    assert augment(x, u, AugmentOptions(flip=0, noise=(1.0, 2000.0, 0))).max() == 1.0
+
+
+def test_a_rectangle_has_the_area_sides_and_colour_asked_for() -> None:
+    x, u = torch.zeros(400, 1, 64, 64), chances(400)
+    options = AugmentOptions(flip=0, erase=1.0, erase_area=(0.1, 0.3), erase_sides=2.0, erase_fill="mean")
+    result = augment(x, u, options, (0.2, 0.4, 0.6))
+    assert result.shape == (400, 3, 64, 64)
+    painted = result[:, 0] > 0
+    for channel, colour in enumerate((0.2, 0.4, 0.6)):
+        assert torch.equal(result[:, channel][painted].unique(), torch.tensor([colour]))
+    share = painted.float().mean((1, 2))
+    assert 0.08 < float(share.min()) < 0.13
+    assert 0.27 < float(share.max()) < 0.32
+    heights, widths = painted.any(2).sum(1), painted.any(1).sum(1)
+    ratio = heights / widths
+    assert 0.45 < float(ratio.min()) < 0.6
+    assert 1.7 < float(ratio.max()) < 2.2

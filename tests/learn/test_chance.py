@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfer.learn.chance import number, uniforms
+from openfer.learn.chance import _mix, _mix_tensor, normals, number, uniforms
 
 KEY = (7, 0, 2, 31, 0)
 
@@ -70,3 +71,21 @@ def test_number_is_a_seed_and_the_same_on_every_machine() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
     # SplitMix64's first output for the seed 0, halved.
     assert number((0,)) == 0xE220A8397B1DCDAF >> 1
+
+
+def test_normal_numbers_belong_to_their_seed_and_are_normal() -> None:
+    seeds = torch.linspace(0, 0.9999, 200)
+    values = normals(seeds, 2000)
+    assert torch.equal(normals(seeds[50:51], 2000)[0], values[50])
+    assert torch.equal(normals(seeds, 10), values[:, :10])
+    assert abs(float(values.mean())) < 0.01
+    assert abs(float(values.var()) - 1) < 0.01
+    assert abs(float((values**4).mean()) - 3) < 0.06
+    assert abs(float((values[:-1] * values[1:]).mean())) < 0.01
+    assert abs(float((values[:, :-1] * values[:, 1:]).mean())) < 0.01
+    assert torch.isfinite(values).all()
+
+
+def test_tensors_mix_as_arrays_do() -> None:
+    rows = np.array([0, 1, 2**40, 2**63 - 1], dtype=np.uint64)
+    assert _mix_tensor(torch.from_numpy(rows.astype(np.int64))).tolist() == _mix(rows).astype(np.int64).tolist()

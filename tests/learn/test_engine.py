@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from openfer import __version__
-from openfer.data.manifest import write_manifest
+from openfer.data.manifest import load_manifest, write_manifest
 from openfer.errors import ConfigError, DataError, ModelError
 from openfer.files import sha256_of
 from openfer.learn.checkpoint import Progress
@@ -22,7 +22,6 @@ from openfer.learn.method import build_method
 from openfer.learn.pictures import BatchMaker, load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
 from openfer.learn.record import Watch
-from openfer.synth.faces import draw_faces
 from tests.learn.tiny import distance, learning_recipe, tiny_recipe, weights
 
 VIT = {"name": "test_vit", "size": 32}
@@ -85,9 +84,9 @@ def test_the_log_has_a_row_an_epoch_and_a_column_a_fact(trained: Path) -> None:
         "best_epoch",
     ]
     assert [(row["stage"], row["epoch"], row["steps"]) for row in rows] == [
-        ("train", str(n), str(6 * n)) for n in range(1, 9)
+        ("train", str(n), str(10 * n)) for n in range(1, 9)
     ]
-    assert {float(row["lr"]) for row in rows} == {3e-3}
+    assert {float(row["lr"]) for row in rows} == {1e-3}
 
 
 def test_the_best_epoch_is_the_one_the_holdout_says(trained: Path) -> None:
@@ -109,13 +108,13 @@ def test_the_run_says_what_was_trained_on_what(trained: Path) -> None:
     assert (
         facts["versions"]["torch"] == torch.__version__.split("+")[0] or facts["versions"]["torch"] == torch.__version__
     )
-    assert facts["labels"] == list(draw_faces(7, 0).labels)
+    assert facts["labels"] == list(load_manifest("mini:7").labels)
     assert facts["label_set"] == "basic7"
-    assert facts["data"]["manifest"] == draw_faces(84, 0).digest
+    assert facts["data"]["manifest"] == load_manifest("mini:560").digest
     assert (facts["data"]["layout"], facts["data"]["rule"]) == ("synth", "as drawn")
     held = len(Held.read(trained / "holdout.npz").samples)
-    assert (facts["data"]["rows"], facts["data"]["holdout"]) == (42, held)
-    assert facts["data"]["cut"] == {"points": 42 + held}
+    assert (facts["data"]["rows"], facts["data"]["holdout"]) == (301, held)
+    assert facts["data"]["cut"] == {"points": 301 + held}
     assert list((trained / "tensorboard").iterdir())
     assert not list(trained.glob(".*"))
 
@@ -340,7 +339,7 @@ def test_a_finished_run_stays_as_it_is(trained: Path) -> None:
 def stopped(tmp_path: Path) -> tuple[Path, Path, Recipe]:
     """A run of two epochs that ended after the first, its manifest and its recipe."""
     manifest, out = tmp_path / "m.parquet", tmp_path / "run"
-    write_manifest(draw_faces(84, 0), manifest)
+    write_manifest(load_manifest("mini:84"), manifest)
     recipe = tiny_recipe(data={"manifest": str(manifest)}, optim={"epochs": 2})
     with pytest.raises(StoppedError):
         train(recipe, out, watch=StopAfter(1))
@@ -360,7 +359,8 @@ def test_another_recipe_does_not_go_on(stopped: tuple[Path, Path, Recipe]) -> No
 @pytest.mark.parametrize("change", ["pictures", "labels", "splits"])
 def test_other_data_do_not_go_on(stopped: tuple[Path, Path, Recipe], change: str) -> None:
     out, path, recipe = stopped
-    manifest = draw_faces(84, 1 if change == "pictures" else 0)
+    manifest = load_manifest("mini:168")
+    manifest = manifest.rows(np.arange(84) + (84 if change == "pictures" else 0))
     if change == "labels":
         names = manifest.column("label")
         manifest = manifest.with_column("label", names[1:] + names[:1])
@@ -409,7 +409,7 @@ def test_a_process_has_one_precision() -> None:
 
 def test_hard_targets_learn_from_the_label_alone(tmp_path: Path) -> None:
     """Votes are made one-hot before mixup mixes them."""
-    manifest = draw_faces(84, 0)
+    manifest = load_manifest("mini:84")
     one_hot = manifest.targets()
     soft = (0.6 * one_hot + 0.4 / 7).tolist()
     write_manifest(manifest.with_column("votes", soft), tmp_path / "soft.parquet")

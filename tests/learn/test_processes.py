@@ -59,3 +59,32 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 def numbers(row: dict[str, str]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if name != "stage"}
+
+
+COUNTING = """
+import sys
+import torch
+from openfer.learn.losses.confusion import ConfusionHistory
+rank, store = int(sys.argv[1]), sys.argv[2]
+torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+history = ConfusionHistory(3, 2)
+for step in range(3):
+    history.update(torch.tensor([[0, 1, 2], [2, 2]][rank]), torch.tensor([[0, 1, 1], [2, 0]][rank]))
+assert history.counts.sum(2).tolist() == [[2, 0, 0], [0, 2, 0], [2, 2, 2]], history.counts.sum(2)
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch cannot use several processes")
+def test_answers_are_counted_together(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", COUNTING]
+    both = [
+        subprocess.Popen(
+            [*command, str(rank), str(tmp_path / "store")], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors

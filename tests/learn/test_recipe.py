@@ -116,7 +116,7 @@ def test_switches_are_a_number_or_the_word_none(section: str, key: str, value: f
         ("optim", "lr", None, "valid number"),
         ("optim", "batch", 0, "greater than or equal to 1"),
         ("optim", "batch", 1.5, "valid integer"),
-        ("optim", "name", "adamm", "'adamw', 'adam' or 'sgd'"),
+        ("optim", "name", "adamm", "'adamw', 'adam', 'sgd' or 'adam_keras'"),
         ("augment", "flip", 1.01, "less than or equal to 1"),
         ("augment", "affine", [10, 0.1], "affine.2: Field required"),
         ("augment", "affine", [10, 0.1, 1.0], "less than 1"),
@@ -176,10 +176,10 @@ def test_the_method_checks_its_own_options(method: dict[str, Any], says: str) ->
 
 def test_overrides_change_add_and_open_sections(tmp_path: Path) -> None:
     path = written(tmp_path, yaml.safe_dump({**MINIMAL, "run": None}))
-    overrides = ["optim.lr=1e-3", "augment.affine=[15,0.1,0.05]", "run.seed=3", "data.manifest=synth:84"]
+    overrides = ["optim.lr=1e-3", "augment.affine=[15,0.1,0.05]", "run.seed=3", "data.manifest=mini:84"]
     recipe = load_recipe(path, [*overrides, "backbone.arguments.in_chans=3", "method.smoothing=.2", "optim.lr=2e-3"])
     assert (recipe.optim.lr, recipe.augment.affine, recipe.run.seed) == (2e-3, (15, 0.1, 0.05), 3)
-    assert (recipe.data.manifest, recipe.backbone.arguments) == ("synth:84", {"in_chans": 3})
+    assert (recipe.data.manifest, recipe.backbone.arguments) == ("mini:84", {"in_chans": 3})
     assert build_method(recipe.method).options.smoothing == 0.2
 
 

@@ -41,8 +41,16 @@ def test_onecycle_rises_over_thirty_per_cent_and_falls_to_nothing() -> None:
     assert curve(200, schedule="onecycle", warmup=50) == got
 
 
+def test_inverse_divides_by_the_steps_since_the_warmup() -> None:
+    assert curve(4, schedule="inverse", decay=0.5) == pytest.approx([1, 1 / 1.5, 1 / 2, 1 / 2.5])
+    assert curve(5, schedule="inverse", decay=0.5, warmup=2) == pytest.approx([0.5, 1, 1, 1 / 1.5, 1 / 2])
+    assert curve(3, schedule="inverse") == [1, 1, 1]
+
+
 @given(
-    schedule=st.sampled_from(["cosine", "onecycle", "constant"]), total=st.integers(1, 400), warmup=st.integers(0, 500)
+    schedule=st.sampled_from(["cosine", "onecycle", "constant", "inverse"]),
+    total=st.integers(1, 400),
+    warmup=st.integers(0, 500),
 )
 def test_always_above_nothing_and_never_above_the_peak(schedule: str, total: int, warmup: int) -> None:
     got = curve(total, schedule=schedule, warmup=warmup)
@@ -56,3 +64,8 @@ def test_changes_little_from_step_to_step_and_ends_near_nothing(schedule: str, t
     steepest = max(1 / warmup if warmup and schedule == "cosine" else 0, pi / 2 / min(0.3 * total, total - warmup))
     assert max(steps) <= steepest + 1e-9
     assert got[-1] < 0.02
+
+
+def test_exponential_falls_after_every_epoch() -> None:
+    got = curve(12, schedule="exponential", decay=0.1, epochs=3)
+    assert got == pytest.approx([1.0] * 4 + [0.9] * 4 + [0.81] * 4)

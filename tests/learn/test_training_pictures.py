@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from openfer.data.manifest import Manifest, Origin, build_manifest, write_manifest
+from openfer.data.manifest import MINI, Origin, build_manifest, load_manifest, write_manifest
 from openfer.errors import DataError
 from openfer.labels import LABEL_SETS
 from openfer.learn import pictures
@@ -29,11 +29,12 @@ from openfer.learn.pictures import (
     load_training_data,
     open_manifest,
 )
-from openfer.synth.faces import draw_faces
 from openfer.vision.align import align, colour_of, frame
 from tests.layouts import drawn_face
 
 LABELS = LABEL_SETS["basic7"]
+FACES = "mini:42"
+"""Six persons, in all splits."""
 
 
 @pytest.fixture
@@ -41,14 +42,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of this test's own."""
     monkeypatch.setenv("OPENFER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """42 drawn faces in all splits."""
-    path = tmp_path_factory.mktemp("drawn") / "drawn.parquet"
-    write_manifest(draw_faces(42, 0), path)
-    return path
 
 
 def load(manifest: Path | str, size: int = 32, advance: Any = None, **options: Any) -> TrainingData:
@@ -85,11 +78,11 @@ def kept(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("*.npy")}
 
 
-def test_pictures_are_cut_once_and_then_come_from_the_cache(drawn: Path, cache: Path) -> None:
+def test_pictures_are_cut_once_and_then_come_from_the_cache(cache: Path) -> None:
     calls: list[tuple[int, int]] = []
-    first = load(drawn, advance=lambda done, count: calls.append((done, count)))
+    first = load(FACES, advance=lambda done, count: calls.append((done, count)))
     assert calls == [(n, len(first.samples)) for n in range(1, len(first.samples) + 1)]
-    again = load(drawn, advance=lambda done, count: pytest.fail("was cut again"))
+    again = load(FACES, advance=lambda done, count: pytest.fail("was cut again"))
     np.testing.assert_array_equal(again.samples.pixels, first.samples.pixels)
     assert again.facts == first.facts
     assert len(kept(cache)) == 1
@@ -99,17 +92,17 @@ def test_pictures_are_cut_once_and_then_come_from_the_cache(drawn: Path, cache: 
 @pytest.mark.parametrize(
     "changes", [{"size": 40}, {"align": "arcface112"}, {"colour": "grey"}, {"detail": 16}, {"cut": "frame"}]
 )
-def test_other_settings_are_cut_anew(drawn: Path, cache: Path, changes: dict[str, Any]) -> None:
-    before = load(drawn)
-    after = load(drawn, **changes)
+def test_other_settings_are_cut_anew(cache: Path, changes: dict[str, Any]) -> None:
+    before = load(FACES)
+    after = load(FACES, **changes)
     assert len(kept(cache)) == 2
     assert before.samples.pixels.shape != after.samples.pixels.shape or not np.array_equal(
         before.samples.pixels, after.samples.pixels
     )
 
 
-def test_the_margin_is_part_of_the_key_where_boxes_are_cut(drawn: Path, cache: Path) -> None:
-    before, after = load(drawn, cut="frame"), load(drawn, cut="frame", margin=0.2)
+def test_the_margin_is_part_of_the_key_where_boxes_are_cut(cache: Path) -> None:
+    before, after = load(FACES, cut="frame"), load(FACES, cut="frame", margin=0.2)
     assert not np.array_equal(before.samples.pixels, after.samples.pixels)
 
 
@@ -127,9 +120,9 @@ def test_a_picture_that_changes_behind_its_path_is_cut_anew(tmp_path: Path, cach
     assert before.facts["pictures"] != after.facts["pictures"]
 
 
-def test_points_that_change_are_cut_anew(drawn: Path, tmp_path: Path, cache: Path) -> None:
-    load(drawn)
-    manifest = draw_faces(42, 0)
+def test_points_that_change_are_cut_anew(tmp_path: Path, cache: Path) -> None:
+    load(FACES)
+    manifest = load_manifest(FACES)
     points = [[[x + 3, y] for x, y in row] for row in manifest.column("points5")]
     write_manifest(manifest.with_column("points5", points), tmp_path / "moved.parquet")
     load(tmp_path / "moved.parquet")
@@ -137,9 +130,9 @@ def test_points_that_change_are_cut_anew(drawn: Path, tmp_path: Path, cache: Pat
 
 
 @pytest.mark.parametrize("colour", ["grey", "rgb"])
-def test_samples_are_what_the_aligner_cuts(drawn: Path, cache: Path, colour: Any) -> None:
-    data = load(drawn, colour=colour, detail=20)
-    manifest = draw_faces(42, 0)
+def test_samples_are_what_the_aligner_cuts(cache: Path, colour: Any) -> None:
+    data = load(FACES, colour=colour, detail=20)
+    manifest = load_manifest(FACES)
     assert data.samples.pixels.shape[-1] == (1 if colour == "grey" else 3)
     for number in (0, 7, len(data.samples) - 1):
         row = int(data.samples.rows[number])
@@ -150,9 +143,9 @@ def test_samples_are_what_the_aligner_cuts(drawn: Path, cache: Path, colour: Any
     assert data.facts["cut"] == {"points": len(data.samples)}
 
 
-def test_cut_frame_takes_the_given_frame(drawn: Path, cache: Path) -> None:
-    data = load(drawn, cut="frame", margin=0.1)
-    manifest = draw_faces(42, 0)
+def test_cut_frame_takes_the_given_frame(cache: Path) -> None:
+    data = load(FACES, cut="frame", margin=0.1)
+    manifest = load_manifest(FACES)
     row = int(data.samples.rows[3])
     box = manifest.box(row)
     assert box is not None
@@ -197,7 +190,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_the_others_stay(tmp_path: Pat
     rows[6]["status"] = None  # nobody said anything against it
     data = load(written(tmp_path / "m.parquet", rows), holdout=0.0)
     numbers = data.samples.rows[data.train]
-    manifest = open_manifest(str(tmp_path / "m.parquet"), 0).select()
+    manifest = open_manifest(str(tmp_path / "m.parquet")).select()
     assert [rows[n] for n in (0, 6, 7, 8, 9)] == [
         next(r for r in rows if r["image"]["bytes"] == manifest.encoded(int(n))) for n in numbers
     ]
@@ -213,11 +206,11 @@ def test_leaks_are_left_out_and_counted(tmp_path: Path, cache: Path) -> None:
     assert len(load(path, holdout=0.0, drop_leaks=False).train) == 6
 
 
-def test_train_and_holdout_share_out_the_samples(drawn: Path, cache: Path) -> None:
-    data = load(drawn, holdout=0.3)
+def test_train_and_holdout_share_out_the_samples(cache: Path) -> None:
+    data = load(FACES, holdout=0.3)
     assert sorted([*data.train, *data.holdout]) == list(range(len(data.samples)))
     assert (data.facts["rows"], data.facts["holdout"]) == (len(data.train), len(data.holdout))
-    people = np.array(draw_faces(42, 0).column("subject"))[data.samples.rows]
+    people = np.array(load_manifest(FACES).column("subject"))[data.samples.rows]
     assert set(people[data.train]).isdisjoint(people[data.holdout])
 
 
@@ -257,9 +250,7 @@ def test_a_row_that_cannot_be_cut_is_named(tmp_path: Path, cache: Path, changes:
     ("manifest", "says"),
     [
         ("nothing.parquet", "no such manifest; make one with `openfer data scan`"),
-        ("synth:many", "expected synth:COUNT, such as synth:600"),
-        ("synth:0", "expected synth:COUNT"),
-        ("synth:1", "split 'train' has no two classes with usable pictures"),
+        ("mini:1", "split 'train' has no two classes with usable pictures"),
     ],
 )
 def test_a_manifest_that_holds_nothing_is_refused(cache: Path, manifest: str, says: str) -> None:
@@ -278,8 +269,9 @@ def test_several_manifests_are_one(tmp_path: Path, cache: Path) -> None:
     np.testing.assert_array_equal(both.samples.pixels, one.samples.pixels)
 
 
-def test_synth_is_drawn_from_the_seed(cache: Path) -> None:
-    assert open_manifest("synth:20", 3).digest == draw_faces(20, 3).digest
+def test_the_set_that_comes_along_has_a_name() -> None:
+    assert open_manifest(FACES).digest == load_manifest(MINI).rows(np.arange(42)).digest
+    assert len(open_manifest(f"{FACES}, {MINI}")) == 42 + len(load_manifest(MINI))
 
 
 def maker(
@@ -404,16 +396,15 @@ def test_alignment_takes_all_of_the_recipes_settings() -> None:
     assert (alignment.margin, alignment.detail) == (0.2, 48)
 
 
-def test_ways_are_kept_beside_the_pictures(drawn: Path, cache: Path) -> None:
-    load(drawn)
+def test_ways_are_kept_beside_the_pictures(cache: Path) -> None:
+    load(FACES)
     (ways,) = cache.glob("*.json")
     assert set(json.loads(ways.read_text())) == {"points"}
     ways.unlink()  # half an entry is none
     calls: list[int] = []
-    load(drawn, advance=lambda done, count: calls.append(done))
+    load(FACES, advance=lambda done, count: calls.append(done))
     assert calls
 
 
-def test_manifest_type_is_what_the_recipe_names(drawn: Path) -> None:
-    assert isinstance(open_manifest(str(drawn), 0), Manifest)
+def test_mixup_draws_apart_from_the_views() -> None:
     assert pictures.MIXUP not in range(len(("image", "image2")))

@@ -1,4 +1,4 @@
-"""Trainings that take a second: a network of timm's own tests, 32 px, a few drawn faces."""
+"""Trainings that take a second: a network of timm's own tests, 32 px, a few generated faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openfer.learn.recipe import Recipe, parse_recipe
 SECTIONS: dict[str, dict[str, Any]] = {
     "method": {"name": "baseline", "dropout": 0.0},
     "backbone": {"name": "test_efficientnet", "size": 32},
-    "data": {"manifest": "synth:84", "holdout": 0.25, "colour": "grey"},
+    "data": {"manifest": "mini:84", "holdout": 0.25, "colour": "grey"},
     "augment": {"flip": 0.5, "affine": [10, 0.1, 0.1]},
     "optim": {"lr": 3e-3, "batch": 14, "epochs": 1, "schedule": "constant", "weight_decay": 0.0},
     "run": {"tensorboard": False},
@@ -26,10 +26,11 @@ def tiny_recipe(**changes: dict[str, Any]) -> Recipe:
 
 
 def learning_recipe() -> Recipe:
-    """Learns by heart, and overdoes it: the holdout prefers an epoch in the middle."""
+    """Learns by heart, and overdoes it: the holdout prefers an epoch in the middle. 301 rows train, 98 are held out."""
     return tiny_recipe(
+        data={"manifest": "mini:560"},
         augment={"flip": 0.0, "affine": [0, 0, 0]},
-        optim={"batch": 7, "epochs": 8},
+        optim={"lr": 1e-3, "batch": 28, "epochs": 8},
         run={"select": "loss", "tensorboard": True},
     )
 

@@ -63,6 +63,8 @@ class Bundle:
         size, classes = self.card.input.size, len(self.card.labels)
         _check_shape(self.path, opened.get_inputs(), "image", (None, 3, size, size))
         _check_shape(self.path, opened.get_outputs(), "logits", (None, classes))
+        if "maps" in self.card.outputs:
+            _check_shape(self.path, opened.get_outputs(), "maps", (None, classes, None, None))
         return opened
 
     def run(
@@ -102,7 +104,11 @@ class Bundle:
         Returns:
             [N, K], or one column for each of `columns`.
         """
-        logits = self.run(pictures)[0] / self.card.temperature
+        return self.calibrated(self.run(pictures)[0], columns=columns)
+
+    def calibrated(self, logits: Array, *, columns: Sequence[int] | None = None) -> Array:
+        """As `probabilities`, of the network's logits [N, K]."""
+        logits = logits / self.card.temperature
         return softmax(logits if columns is None else logits[:, list(columns)])
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from openfer.bundle.load import Bundle
+    from openfer.evaluate.predictions import Predictions
     from openfer.evaluate.report.record import EvaluationReport
 
 PREDICTIONS = "predictions.parquet"
@@ -15,7 +17,10 @@ PREDICTIONS = "predictions.parquet"
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="`default`, a name, a bundle folder or a run folder.")],
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A manifest that `openfer data scan` made.")],
+    manifest: Annotated[
+        Path,
+        typer.Argument(metavar="MANIFEST", help="As `openfer data scan` made it, or `mini`: faces that come along."),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report; its old report is replaced.")],
     split: Annotated[str, typer.Option(metavar="NAME", help="train, validation or test.")] = "test",
     labels: Annotated[
@@ -25,6 +30,9 @@ def evaluate(
     detector: Annotated[
         str, typer.Option(metavar="NAME", help="Finds faces in rows without points: centerface or none.")
     ] = "centerface",
+    coupled: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Judge a run whose method couples a batch as published, N at once.")
+    ] = 0,
     threads: Annotated[int | None, typer.Option(help="Upper bound of threads; all that are there by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -32,7 +40,7 @@ def evaluate(
 
     Writes report.html, report.json, confusion.png and predictions.parquet into DIR.
     """
-    from openfer.bundle.load import load_bundle
+    from openfer.bundle.load import BATCH, load_bundle
     from openfer.cli.common import command_line, print_json, progress
     from openfer.cli.models import resolve_model
     from openfer.data.manifest import load_manifest
@@ -48,7 +56,7 @@ def evaluate(
     # Rows are cut side by side, so one thread for each call of the detector.
     finder = load_detector(detector, threads=1)
     data = load_manifest(manifest)
-    bundle = load_bundle(resolve_model(model), threads=threads)
+    bundle = _coupled(Path(model)) if coupled else load_bundle(resolve_model(model), threads=threads)
     with progress() as bar:
         task = bar.add_task(split, total=None)
         predictions = score_manifest(
@@ -57,9 +65,12 @@ def evaluate(
             split,
             detector=finder,
             labels=labels,
+            batch=coupled or BATCH,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             command=command_line(),
         )
+    if coupled:
+        predictions = _flagged(predictions, coupled)
     # First of all: where no row can be judged, this file says why.
     write_predictions(predictions, out / PREDICTIONS)
     report = evaluate_predictions(predictions, card=bundle.card)
@@ -71,6 +82,21 @@ def evaluate(
         _print_report(report, out)
     if report.counts.unreadable:
         raise typer.Exit(1)
+
+
+def _coupled(run: Path) -> Bundle:
+    from openfer.learn import require_torch
+
+    require_torch()
+    from openfer.learn.coupled import coupled_model
+
+    return coupled_model(run)
+
+
+def _flagged(predictions: Predictions, batch: int) -> Predictions:
+    from openfer.learn.coupled import flagged
+
+    return flagged(predictions, batch)
 
 
 def _print_report(report: EvaluationReport, out: Path) -> None:

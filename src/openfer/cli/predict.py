@@ -47,6 +47,12 @@ def predict(
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each photo, its faces marked, to DIR.")
     ] = None,
+    cam: Annotated[
+        bool, typer.Option("--cam", help="Show on the overlays of --draw where in the face each label comes from.")
+    ] = False,
+    landmarks: Annotated[
+        bool, typer.Option("--landmarks", help="Add each face's 68 points to the rows, and draw them with --draw.")
+    ] = False,
     model: Annotated[
         str, typer.Option(metavar="M", help="`default`, a model's name, a bundle folder or a run folder.")
     ] = "default",
@@ -83,6 +89,8 @@ def predict(
 
     if append and out is None:
         raise ConfigError("--append: to which file? Name it with --out F")
+    if cam and draw is None:
+        raise ConfigError("--cam: where to? Name a folder for the overlays with --draw DIR")
     begun, tally = time.perf_counter(), Tally()
     with ExitStack() as until_done:
         enter = until_done.enter_context
@@ -95,13 +103,20 @@ def predict(
             min_confidence=min_confidence,
             max_pixels=max_pixels,
             threads=threads,
+            maps=cam,
+            landmarks=landmarks,
         )
         names = predictor.labels.names
-        show = enter(_standard_output(names, json=json, table=out is None, needed=out is None and draw is None))
+        show = enter(
+            _standard_output(
+                names, json=json, landmarks=landmarks, table=out is None, needed=out is None and draw is None
+            )
+        )
         overlays = OverlayFolder(draw, max_pixels=predictor.max_pixels) if draw is not None else None
         output = None
         if out is not None:
-            output = enter(open_output(out, names, settings=_settings(predictor, detector), append=append))
+            settings = _settings(predictor, detector)
+            output = enter(open_output(out, names, settings=settings, append=append, landmarks=landmarks))
         pictures: Iterable[Source] = find_pictures(sources, leave_out=draw)
         if output is not None:
             pictures = output.left(pictures)
@@ -151,13 +166,14 @@ def _read(predictor: Predictor, pictures: Iterable[Source]) -> Generator[tuple[S
 
 @contextmanager
 def _standard_output(
-    names: tuple[str, ...], *, json: bool, table: bool, needed: bool
+    names: tuple[str, ...], *, json: bool, landmarks: bool, table: bool, needed: bool
 ) -> Iterator[Callable[[Sequence[Prediction]], None]]:
     """What to call to show the rows of a photo: as JSON, in a table, or not at all.
 
     Args:
         names: label names.
         json: as one JSON document, which comes before the table.
+        landmarks: with the 68 points, in JSON.
         table: in a table.
         needed: whether the run has nothing else to do, so that it ends when nobody reads on.
     """
@@ -169,7 +185,7 @@ def _standard_output(
     writes: list[Callable[[Prediction], None]] = []
     if json:
         dump = until_done.enter_context(json_stream(sys.stdout))
-        writes.append(lambda row: dump(row_of(row, names)))
+        writes.append(lambda row: dump(row_of(row, names, landmarks=landmarks)))
     elif table:
         writes.append(until_done.enter_context(table_on(console())))
 

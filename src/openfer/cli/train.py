@@ -59,6 +59,9 @@ def make_watch(bar: Bar, *, quiet: bool) -> Watch:
         def cut(self, done: int, count: int) -> None:
             self._show("cutting faces", done, count, "")
 
+        def note(self, text: str) -> None:
+            bar.console.print(f"note: {text}")
+
         def step(self, progress: Progress, steps: int, total: int) -> None:
             sums = progress.sums
             count = max(1.0, sums.get("count", 0.0))

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import log, pi
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from openfer.learn.chance import normals
 from openfer.learn.options import AugmentOptions
+from openfer.learn.randaugment import NUMBERS, randaugment
 
-COUNT = 16
+COUNT = 32
 """Uniform numbers that one picture's changes use."""
 RESCALE_STEPS = 4
 """Shrinking happens to one of so many sizes, so that a batch needs only so many resizes."""
 
 
-def augment(pictures: Tensor, u: Tensor, options: AugmentOptions) -> Tensor:
+def augment(
+    pictures: Tensor,
+    u: Tensor,
+    options: AugmentOptions,
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+) -> Tensor:
     """Change every picture by its own random numbers.
 
     Args:
         pictures: [B, C, S, S] float, 0 to 1.
         u: [B, COUNT] uniform numbers in [0, 1).
         options: the recipe's `augment` section.
+        mean: the colour that normalisation takes to 0, 0 to 1.
+        std: what normalisation takes to 1.
 
     Returns:
-        [B, C, S, S] float, 0 to 1.
+        [B, C, S, S] float, 0 to 1; C becomes 3 where grey pictures are painted over with a colour.
     """
     x = warp(pictures, u[:, 0:5], options.flip, options.affine)
+    for first in range(16, 16 + NUMBERS * options.randaugment[0], NUMBERS):
+        x = randaugment(x, u[:, first : first + NUMBERS], *options.randaugment[1:])
+    if options.noise[0] > 0:
+        x = noise(x, u[:, 0], u[:, 15], *options.noise)
     if options.rescale < 1:
         x = rescale(x, u[:, 5], options.rescale)
     if options.blur > 0:
@@ -35,7 +49,13 @@ def augment(pictures: Tensor, u: Tensor, options: AugmentOptions) -> Tensor:
     if options.brightness > 0 or options.contrast > 0:
         x = light(x, u[:, 7:9], options.brightness, options.contrast)
     if options.erase > 0:
-        x = erase(x, u[:, 9:15], options.erase)
+        middle, spread = (x.new_tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+        fill = None if options.erase_fill == "grey" else middle
+        if options.erase_fill == "noise":
+            height, width = x.shape[-2:]
+            grains = normals(u[:, 14], 3 * height * width).view(-1, 3, height, width)
+            fill = middle + grains * spread
+        x = erase(x, u[:, 9:15], options.erase, area=options.erase_area, sides=options.erase_sides, fill=fill)
     return x
 
 
@@ -114,24 +134,57 @@ def light(x: Tensor, u: Tensor, brightness: float, contrast: float) -> Tensor:
     return ((x - mean) * factor + mean + shift).clamp(0, 1)
 
 
-def erase(x: Tensor, u: Tensor, probability: float) -> Tensor:
-    """Paint over a rectangle of 2 to 20 % of the area, sides 1:3 to 3:1, with one random grey.
+def noise(x: Tensor, chance: Tensor, seed: Tensor, probability: float, sigma: float, grid: int) -> Tensor:
+    """Add Gaussian noise to pictures whose `chance` is high: never to one that was mirrored for a low one.
+
+    Args:
+        x: [B, C, S, S]; chance, seed: [B] uniform.
+        probability: of a picture to be changed, those with chance >= 1 - probability.
+        sigma: standard deviation, grey levels of 255.
+        grid: pixels across of the noise, enlarged to S like a smaller picture with noise; 0 = S.
+    """
+    chosen = torch.nonzero(chance >= 1 - probability).squeeze(1)
+    if not len(chosen):
+        return x
+    side, across = x.shape[-1], grid or x.shape[-1]
+    values = normals(seed[chosen], x.shape[1] * across * across).view(-1, x.shape[1], across, across)
+    if across != side:
+        values = F.interpolate(values, size=(side, side), mode="bilinear")
+    result = x.clone()
+    result[chosen] = (x[chosen] + values.to(x) * sigma / 255).clamp(0, 1)
+    return result
+
+
+def erase(
+    x: Tensor,
+    u: Tensor,
+    probability: float,
+    *,
+    area: tuple[float, float] = (0.02, 0.2),
+    sides: float = 3.0,
+    fill: Tensor | None = None,
+) -> Tensor:
+    """Paint over a rectangle.
 
     Args:
         x: [B, C, S, S]; u: [B, 6] uniform; probability: of a picture to be changed.
+        area: smallest and largest share of the picture.
+        sides: largest ratio of height and width, either way.
+        fill: colours, of a shape that fits [B, C, S, S]; None for one random grey.
 
     Source: Zhong et al., Random Erasing Data Augmentation, AAAI 2020.
     """
     side = x.shape[-1]
-    area = (0.02 + 0.18 * u[:, 1]) * side * side
-    ratio = torch.exp(_signed(u[:, 2]) * 1.0986)  # log 3
-    height, width = (area * ratio).sqrt(), (area / ratio).sqrt()
+    area_px = (area[0] + (area[1] - area[0]) * u[:, 1]) * side * side
+    ratio = torch.exp(_signed(u[:, 2]) * log(sides))
+    height, width = (area_px * ratio).sqrt(), (area_px / ratio).sqrt()
     top, left = u[:, 3] * (side - height), u[:, 4] * (side - width)
     line = torch.arange(side, device=x.device, dtype=x.dtype)[None, :] + 0.5  # middles of pixels
     rows = (line >= top[:, None]) & (line < (top + height)[:, None])
     columns = (line >= left[:, None]) & (line < (left + width)[:, None])
     chosen = rows[:, None, :, None] & columns[:, None, None, :] & (u[:, 0] < probability).view(-1, 1, 1, 1)
-    return torch.where(chosen, u[:, 5].view(-1, 1, 1, 1), x)
+    colour = u[:, 5].view(-1, 1, 1, 1) if fill is None else fill
+    return torch.where(chosen, colour, x)
 
 
 def mixup(values: Tensor, partners: Tensor, weight: float) -> Tensor:

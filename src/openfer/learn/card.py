@@ -27,7 +27,7 @@ from openfer.learn.method import Method
 from openfer.learn.pictures import alignment_of
 from openfer.learn.recipe import Recipe
 
-OUTPUTS: tuple[Literal["logits", "embedding"], ...] = ("logits", "embedding")
+OUTPUTS: tuple[Literal["logits", "embedding", "maps"], ...] = ("logits", "embedding", "maps")
 
 
 def make_card(
@@ -46,6 +46,9 @@ def make_card(
     alignment = alignment_of(recipe.data, recipe.backbone.size)
     data = facts["data"]
     chosen = f"best {recipe.run.select} on a holdout of {data['holdout']} training rows"
+    selection = "last epoch" if not data["holdout"] or recipe.run.select == "last" else chosen
+    if "imported" in data:
+        selection = f"imported: {data['imported']}"
     return Card(
         format=FORMAT,
         name=name,
@@ -68,7 +71,7 @@ def make_card(
             rule=data["rule"],
             rows=data["rows"],
             holdout=data["holdout"],
-            selection="last epoch" if not data["holdout"] or recipe.run.select == "last" else chosen,
+            selection=selection,
         ),
         metrics=holdout_metrics(held, len(labels)) if held is not None else (),
         intended_use="Research on facial expressions, and products whose users know and agree. The label is how people "

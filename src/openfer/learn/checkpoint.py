@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,3 +95,27 @@ def save_weights(network: nn.Module, path: Path) -> None:
     }
     with replacing(path) as beside:
         beside.write_bytes(save(tensors))
+
+
+def load_exactly(network: nn.Module, weights: Mapping[str, Tensor], *, lacking: tuple[str, ...] = ()) -> None:
+    """Load all of a network's tensors.
+
+    Args:
+        network: gets them.
+        weights: by the network's names.
+        lacking: names that may be missing.
+
+    Raises:
+        ModelError: one is missing, unknown or of another shape.
+    """
+    own = network.state_dict()
+    for name, value in own.items():
+        if name not in weights and name not in lacking:
+            raise ModelError(f"the checkpoint has no '{name}'; is it of this method and backbone?")
+        if name in weights and weights[name].shape != value.shape:
+            shapes = [list(one.shape) for one in (weights[name], value)]
+            raise ModelError(f"the checkpoint's '{name}' has the shape {shapes[0]}, the recipe's network {shapes[1]}")
+    unknown = [name for name in weights if name not in own]
+    if unknown:
+        raise ModelError(f"the checkpoint's '{unknown[0]}' has no place in this network")
+    network.load_state_dict(dict(weights), strict=False)

@@ -7,6 +7,7 @@ the rest, so a run that was killed ends with the same bits as one that was not (
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -24,6 +25,7 @@ from openfer.learn.backbones import check_size, load_initial, normalisation
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
+from openfer.learn.optimizers import KerasAdam
 from openfer.learn.pictures import BatchMaker, TrainingData, load_training_data
 from openfer.learn.recipe import Recipe
 from openfer.learn.record import Watch, begin_folder, check_folder, check_same_data, close_log, remove_leftovers
@@ -57,13 +59,15 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
         out=out,
         accelerator=accelerator,
         method=method,
-        network=build_network(recipe, method, data, fresh=checkpoint is None),
+        network=build_network(recipe, method, data, fresh=checkpoint is None, note=watch.note),
         data=data,
         maker=make_batches(recipe, method, data, accelerator.device),
         watch=watch,
     )
     accelerator.wait_for_everyone()  # nobody checks the folder when the first begins to write
     if accelerator.is_main_process:
+        for note in method.notes(run.network):
+            watch.note(note)
         remove_leftovers(out)
         if checkpoint is None:
             begin_folder(out, recipe, data)
@@ -105,14 +109,21 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def build_network(recipe: Recipe, method: Method, data: TrainingData, *, fresh: bool) -> nn.Module:
+def build_network(
+    recipe: Recipe,
+    method: Method,
+    data: TrainingData,
+    *,
+    fresh: bool,
+    note: Callable[[str], None] = lambda text: None,
+) -> nn.Module:
     """The method's network, its weights from the seed and from `init` (not for a resumed run: they are on disk)."""
     torch.manual_seed(recipe.run.seed)
     counts = np.bincount(data.samples.labels[data.train], minlength=len(data.labels))
     backbone = recipe.backbone if fresh else replace(recipe.backbone, init="none")
     network = method.network(Task(labels=data.labels, backbone=backbone, class_counts=counts))
     if fresh:
-        load_initial(network, recipe.backbone, data.labels)
+        load_initial(network, recipe.backbone, data.labels, note)
     check_size(network, recipe.backbone)
     return network.to(memory_format=torch.channels_last)
 
@@ -188,8 +199,12 @@ def make_optimizer(run: Run, stage: Stage) -> torch.optim.Optimizer:
         group["lr_scale"] *= stage.lr_scale
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum)
-    kind = torch.optim.AdamW if optim.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=optim.lr)
+    kinds: dict[str, Callable[..., torch.optim.Optimizer]] = {
+        "adamw": torch.optim.AdamW,
+        "adam": torch.optim.Adam,
+        "adam_keras": KerasAdam,
+    }
+    return kinds[optim.name](groups, lr=optim.lr)
 
 
 def make_ema(network: nn.Module, recipe: Recipe) -> AveragedModel | None:

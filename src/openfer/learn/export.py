@@ -136,14 +136,21 @@ class _Named(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         output: Output = self.network(image=image)
-        return tuple(value for value in (output.logits, output.embedding) if value is not None)
+        return tuple(offered(output).values())
+
+
+def offered(output: Output) -> dict[str, Tensor]:
+    """What a bundle offers of a network's answer, by name."""
+    values = {name: getattr(output, name) for name in OUTPUTS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
     """The network as an ONNX graph with a free batch size."""
     wrapped = _Named(network).eval()
     image = torch.zeros(2, 3, size, size)
-    outputs = OUTPUTS[: len(wrapped(image))]
+    with torch.no_grad():
+        outputs = offered(network.eval()(image=image))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -182,8 +189,8 @@ def parity(network: nn.Module, bundle: Bundle) -> tuple[float, float]:
     """How far PyTorch and ONNX Runtime are apart on real faces, at worst, over several batch sizes.
 
     Returns:
-        the difference of a probability, and the length of the difference of two embeddings as a share of the
-        embedding's own length (0 where there is none).
+        the difference of a probability, and the length of the difference of two embeddings, or of two faces' maps, as a
+        share of their own length (0 where there are none).
     """
     faces = real_faces(bundle.card.input.alignment())
     with torch.no_grad():
@@ -194,6 +201,7 @@ def parity(network: nn.Module, bundle: Bundle) -> tuple[float, float]:
         apart = (torch.softmax(wanted[0], 1) - torch.softmax(got[0], 1)).abs()
         probabilities = max(probabilities, float(apart.max()))
         for ours, theirs in zip(wanted[1:], got[1:], strict=True):
+            ours, theirs = ours.flatten(1), theirs.flatten(1)
             share = (ours - theirs).norm(dim=1) / ours.norm(dim=1).clamp(min=1e-6)
             embeddings = max(embeddings, float(share.max()))
     return probabilities, embeddings

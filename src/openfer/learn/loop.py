@@ -171,7 +171,8 @@ class Loop:
         own = run.method.validate(network, lambda: run.maker.judge(run.data.holdout, BATCH))
         if own is not None:
             return own, None
-        held = answers(network, run.maker, run.data.holdout, accelerator.process_index, accelerator.num_processes)
+        used = run.method.export_network(network)
+        held = answers(used, run.maker, run.data.holdout, accelerator.process_index, accelerator.num_processes)
         return scores(held), held
 
     def save(self) -> None:

@@ -7,7 +7,7 @@ registered under one name by `@register("name")`, from inside the project or thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, NamedTuple
@@ -38,7 +38,8 @@ class Output(NamedTuple):
     Args:
         logits: [B, K].
         embedding: [B, D], what the classifier reads.
-        maps: [B, C, h, w], spatial features.
+        maps: [B, K, h, w], what each place says for each class: a bundle offers them, `predict --cam` shows them. In
+            training whatever the losses read.
         aus: [B, A] action unit logits.
         attention: [B, ...].
     """
@@ -118,6 +119,10 @@ class Method:
         """Named scalar terms, already weighted; the engine sums and logs them."""
         raise NotImplementedError
 
+    def notes(self, network: nn.Module) -> list[str]:
+        """What somebody should know before this network is trained, a sentence each."""
+        return []
+
     def stages(self) -> Sequence[Stage]:
         """The parts of a training, in order."""
         return (Stage(),)
@@ -148,8 +153,37 @@ class Method:
         return None
 
     def export_network(self, network: nn.Module) -> nn.Module:
-        """The network to use: folds what can fold, and drops what only training needs."""
+        """The network to use: folds what can fold, and drops what only training needs; the given one stays as it is.
+
+        The holdout judges this one. A face's answer must not depend on the rest of the batch.
+        """
         return network
+
+    def coupled_network(self, network: nn.Module) -> nn.Module:
+        """The published form whose answers depend on the batch: to be judged for comparison, never to predict with.
+
+        Raises:
+            ConfigError: the method has no such form.
+        """
+        raise ConfigError(f"method '{self.name}': no answer depends on its batch here; evaluate without --coupled")
+
+    def import_weights(self, network: nn.Module, weights: Mapping[str, Tensor], labels: LabelSet) -> None:
+        """Load a checkpoint of the authors' code into a network of this method.
+
+        Args:
+            network: gets the tensors.
+            weights: by the authors' names.
+            labels: the classes that the network is used for.
+
+        Raises:
+            ConfigError: the method knows no such checkpoints.
+            ModelError: a tensor is missing, unknown or of another shape.
+            DataError: the authors' classes are others.
+        """
+        raise ConfigError(f"method '{self.name}': has no published checkpoints to import")
+
+    def calibrate(self, network: nn.Module, images: Iterable[Tensor]) -> None:
+        """Set statistics that imported weights lack, from normalised training pictures in batches [B, 3, S, S]."""
 
 
 METHODS: dict[str, type[Method]] = {}

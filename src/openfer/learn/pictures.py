@@ -82,15 +82,8 @@ def alignment_of(data: DataOptions, size: int) -> Alignment:
     return Alignment(template=data.align, size=size, colour=data.colour, margin=data.margin, detail=data.detail)
 
 
-def open_manifest(source: str, seed: int) -> Manifest:
-    """The manifest that a recipe names: a file, several with commas between, or `synth:COUNT`."""
-    if source.startswith("synth:"):
-        from openfer.synth.faces import draw_faces
-
-        count = source.removeprefix("synth:")
-        if not count.isdigit() or int(count) < 1:
-            raise DataError(f"data.manifest '{source}': expected synth:COUNT, such as synth:600")
-        return draw_faces(int(count), seed)
+def open_manifest(source: str) -> Manifest:
+    """The manifest that a recipe names: a file, or several with commas between; `mini` is the set that comes along."""
     return load_manifest(*(part.strip() for part in source.split(",")))
 
 
@@ -100,9 +93,9 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Progres
     Raises:
         DataError: no manifest, no usable training row, or fewer than two classes.
     """
-    from openfer.data.audit import content_hashes
+    from openfer.data.check import content_hashes
 
-    manifest = open_manifest(data.manifest, seed).select()
+    manifest = open_manifest(data.manifest).select()
     hashes = content_hashes(manifest)
     parts = partition(
         manifest.label_indices(),
@@ -251,7 +244,7 @@ class BatchMaker:
         pixels = batch["image"]
         for view, name in enumerate(self._views):
             u = uniforms((self.seed, *key, view), chosen, COUNT)
-            batch[name] = augment(pixels, torch.from_numpy(u).to(self.device), self.augment)
+            batch[name] = augment(pixels, torch.from_numpy(u).to(self.device), self.augment, self.mean, self.std)
         return batch
 
     def judge(self, chosen: NDArray[np.int64], size: int) -> Iterator[dict[str, Tensor]]:

@@ -44,12 +44,17 @@ class Recipe:
         values = asdict(self)
         choice = values["method"]
         values["method"] = {"name": choice["name"], "fidelity": choice["fidelity"], **choice["options"]}
-        values["augment"]["affine"] = list(values["augment"]["affine"])
+        # YAML has lists alone.
+        for name, value in values["augment"].items():
+            values["augment"][name] = list(value) if isinstance(value, tuple) else value
         return values
 
     def to_yaml(self) -> str:
         """The text of a recipe file."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+        values = self.to_dict()
+        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+        # YAML takes some rare characters, such as \x85 in a file's name, for ends of lines: those are escaped.
+        return text if yaml.safe_load(text) == values else yaml.safe_dump(values, sort_keys=False)
 
 
 SECTIONS: dict[str, type[Any]] = {

@@ -30,6 +30,9 @@ class Watch:
     def cut(self, done: int, count: int) -> None:
         """So many of so many pictures are cut."""
 
+    def note(self, text: str) -> None:
+        """Something that one should know before the training begins."""
+
     def step(self, progress: Progress, steps: int, total: int) -> None:
         """Steps were taken: `progress.step` of `steps` in this epoch; `total` in this stage."""
 

@@ -24,12 +24,25 @@ def lr_factor(optim: OptimOptions, step: int, total: int) -> float:
         if step < rise:
             return START + (1 - START) * (1 - cos(pi * step / rise)) / 2
         return _fall(step - rise, total - rise)
+    if optim.schedule == "swin":
+        return _swin(max(0, step - optim.lag), total, optim)
     if step < optim.warmup:
         return (step + 1) / optim.warmup
     if optim.schedule == "constant":
         return 1.0
+    if optim.schedule == "inverse":
+        return 1 / (1 + optim.decay * (step - optim.warmup))
+    if optim.schedule == "exponential":
+        return max(0.0, 1 - optim.decay) ** (step * optim.epochs // total)
     return _fall(step - optim.warmup, total - optim.warmup)
 
 
 def _fall(done: float, steps: float) -> float:
     return (1 + cos(pi * min(1.0, done / max(1.0, steps)))) / 2
+
+
+def _swin(step: int, total: int, optim: OptimOptions) -> float:
+    """Liu et al., Swin Transformer, ICCV 2021, as trained by its code: the cosine is not moved by the warm-up."""
+    if step < optim.warmup:
+        return optim.start + (1 - optim.start) * step / optim.warmup
+    return optim.floor + (1 - optim.floor) * _fall(step, total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -13,11 +13,12 @@ from PIL import Image
 
 from openfer.errors import DataError, UnsupportedError
 from openfer.predict.sources import Missing
-from openfer.records import NO_FACE, OK, UNREADABLE, UNSUPPORTED, Box, Face, Prediction
+from openfer.records import NO_FACE, OK, UNREADABLE, UNSUPPORTED, Box, Face, Points68, Prediction
 from openfer.vision.align import Alignment, cut_side
 from openfer.vision.cut import cut_face
 from openfer.vision.detect import Detector
 from openfer.vision.image import Decoded, Picture, as_picture, decode, decode_image
+from openfer.vision.landmarks import Landmarker, square_of_face
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[np.generic] | Missing
 Order = Literal["rgb", "bgr"]
@@ -35,6 +36,7 @@ class Eye:
     detect_size: int
     max_pixels: int
     order: Order
+    landmarker: Landmarker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def look(image: ImageLike, eye: Eye) -> Seen:
     name = name_of(image)
     try:
         decoded, faces = _find(image, eye)
+        if eye.landmarker is not None:
+            faces = _with_landmarks(decoded.pixels, faces, eye.landmarker)
         if not faces:
             return Seen([Prediction(path=name, status=NO_FACE, note=decoded.note)], [None])
         rows, pixels = [], []
@@ -89,6 +93,16 @@ def _find(image: ImageLike, eye: Eye) -> tuple[Decoded, list[Face]]:
         x, y = (new / old for new, old in zip(_size(finer.pixels), _size(decoded.pixels), strict=True))
         decoded, faces = finer, [face.scaled(x, y) for face in faces]
     return decoded, faces
+
+
+def _with_landmarks(picture: Picture, faces: list[Face], landmarker: Landmarker) -> list[Face]:
+    """The faces with their 68 points, all of a picture at once."""
+    squares = [square_of_face(face) for face in faces]
+    found = landmarker.find(picture, squares)
+    return [
+        replace(face, landmarks=Points68.of(one.points, one.confidence, one.quality))
+        for face, one in zip(faces, found, strict=True)
+    ]
 
 
 def _read(image: ImageLike, eye: Eye, *, at_least: int) -> Decoded:

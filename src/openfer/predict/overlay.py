@@ -10,6 +10,8 @@ from PIL import Image
 
 from openfer.predict.colours import colour_of
 from openfer.predict.drawing.faces import marked
+from openfer.predict.drawing.heat import lay_heat, with_key
+from openfer.predict.drawing.outline import outline
 from openfer.predict.drawing.paint import bar, frame
 from openfer.predict.drawing.placing import place
 from openfer.records import UNCERTAIN, Prediction
@@ -26,14 +28,16 @@ def draw(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
 
     Cards keep off all faces where there is room, off each other, off eyes and mouths always. A face that has no room
     for its chart gets its label, then only its number (`face` in the table), then only its frame; the largest faces
-    lose last.
+    lose last. Landmarks are drawn where faces have them. Where predictions carry class maps, a layer of heat shows
+    where each face's label comes from, and a strip under the picture is its key.
 
     Args:
         picture: uint8 [H, W, 3].
         predictions: of this picture; those without a face in it are left out.
 
     Returns:
-        uint8 [s H, s W, 3], s = 1 unless the picture is small (`LONG`, `SHORT`) and has a face.
+        uint8 [s H, s W, 3], s = 1 unless the picture is small (`LONG`, `SHORT`) and has a face; with heat the strip
+        comes on top of the height.
     """
     height, width = picture.shape[:2]
     factor = _enlargement(width, height)
@@ -45,15 +49,20 @@ def draw(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
         picture.copy() if factor == 1 else np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
     )
     placed = place(faces, size)
+    for face in reversed(faces):  # the largest last
+        lay_heat(canvas, face.prediction, factor)
     for one in placed:
         colour = colour_of(one.face.prediction.label, tuple(one.face.prediction.probabilities))
         frame(canvas, one.face.frame, colour, one.face.line, dashed=one.face.prediction.label == UNCERTAIN)
         if one.card:
             bar(canvas, one.tie, colour, max(1, one.face.line // 3))
+    for face in reversed(faces):
+        if face.prediction.found and face.prediction.found.landmarks:
+            outline(canvas, face.prediction.found.landmarks, factor)
     for one in placed:
         if one.card:
             one.card.paint(canvas, *one.rect[:2])
-    return canvas
+    return with_key(canvas) if any(face.prediction.maps for face in faces) else canvas
 
 
 def _enlargement(width: int, height: int) -> int:

@@ -17,10 +17,12 @@ from openfer.bundle.load import DEFAULT, Bundle, load_bundle
 from openfer.errors import ConfigError, ModelError
 from openfer.labels import LabelSet, canonical, label_set
 from openfer.predict.look import Eye, ImageLike, Order, Seen, look
+from openfer.predict.maps import check_has_maps, class_maps
 from openfer.records import Prediction
 from openfer.runtime import thread_count
 from openfer.vision.detect import DETECT_SIZE, Detector, load_detector
 from openfer.vision.image import MAX_PIXELS
+from openfer.vision.landmarks import Landmarker
 
 CHUNK = 16
 """Pictures whose faces are classified together."""
@@ -40,6 +42,8 @@ class Predictor:
         min_confidence: a label less probable than this is `uncertain`, 0 to 1.
         max_pixels: larger pictures are refused.
         threads: upper bound of threads; None for all that this process may use.
+        maps: whether predictions carry the model's class maps.
+        landmarker: finds the faces' 68 points; None where nobody asked for them.
     """
 
     bundle: Bundle
@@ -49,6 +53,8 @@ class Predictor:
     min_confidence: float = 0.0
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
+    maps: bool = False
+    landmarker: Landmarker | None = None
 
     @classmethod
     def load(
@@ -61,6 +67,8 @@ class Predictor:
         min_confidence: float = 0.0,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
+        maps: bool = False,
+        landmarks: bool = False,
     ) -> Predictor:
         """A predictor from a model's name or folder.
 
@@ -73,10 +81,12 @@ class Predictor:
             min_confidence: a label less probable than this is `uncertain`, 0 to 1.
             max_pixels: larger pictures are refused, before they are decoded.
             threads: upper bound of threads; None for all that this process may use.
+            maps: add each face's class maps to its prediction.
+            landmarks: add each face's 68 points to it (`Face.landmarks`).
 
         Raises:
             ConfigError: an unknown detector, a label that the model does not have, a number out of range.
-            ModelError: no such model, or one that does not hold what its card says.
+            ModelError: no such model, one that does not hold what its card says, or maps of one that has none.
         """
         low, high = DETECT_SIZES
         if not low <= detect_size <= high:
@@ -92,6 +102,8 @@ class Predictor:
             raise ModelError(
                 f"{bundle.path}: needs the inputs {', '.join(bundle.card.inputs)}; photos are read for 'image' alone"
             )
+        if maps:
+            check_has_maps(bundle)
         return cls(
             bundle,
             load_detector(detector, threads=1),
@@ -100,6 +112,8 @@ class Predictor:
             min_confidence,
             max_pixels,
             threads,
+            maps,
+            Landmarker.load(threads=1) if landmarks else None,
         )
 
     def predict(self, images: Iterable[ImageLike], *, order: Order = "rgb") -> list[list[Prediction]]:
@@ -141,6 +155,7 @@ class Predictor:
             detect_size=self.detect_size,
             max_pixels=self.max_pixels,
             order=order,
+            landmarker=self.landmarker,
         )
         images, workers = iter(images), thread_count(self.threads)
         if workers == 1 or chunk == 1:
@@ -177,14 +192,22 @@ class Predictor:
     def _classify(self, seen: list[Seen]) -> list[list[Prediction]]:
         """Add the probabilities to the rows: the faces of all pictures go through the network together."""
         pixels = [cut for picture in seen for cut in picture.pixels if cut is not None]
+        if not pixels:
+            return [picture.rows for picture in seen]
         columns = self.bundle.card.label_names().columns_for(self.labels)
-        answers = iter(self.bundle.probabilities(np.stack(pixels), columns=columns).tolist() if pixels else ())
+        logits, *more = self.bundle.run(np.stack(pixels), outputs=("logits", "maps") if self.maps else ("logits",))
+        answers = iter(self.bundle.calibrated(logits, columns=columns).tolist())
+        maps = iter(more[0][:, list(columns)] if more else ())
 
         def finished(row: Prediction, cut: object) -> Prediction:
             if cut is None:
                 return row
             probabilities = dict(zip(self.labels, next(answers), strict=True))
-            return replace(row, probabilities=probabilities, min_confidence=self.min_confidence)
+            row = replace(row, probabilities=probabilities, min_confidence=self.min_confidence)
+            if not self.maps or row.found is None:
+                return row
+            alignment = self.bundle.card.input.alignment()
+            return replace(row, maps=class_maps(next(maps), self.labels, row.found, alignment))
 
         return [[finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen]
 

@@ -9,8 +9,8 @@ import torch
 from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
+from openfer.learn.losses.cross_entropy import balanced_weights, soft_cross_entropy
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
-from openfer.learn.methods.baseline.loss import balanced_weights, soft_cross_entropy
 from openfer.learn.methods.baseline.network import Classifier
 
 

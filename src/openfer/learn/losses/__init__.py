@@ -1,0 +1,1 @@
+"""Losses as pure functions of tensors, and modules where a loss has a state."""

@@ -1,0 +1,1 @@
+"""ARM: a head that amends the last feature map (arXiv:2103.10189)."""
