@@ -49,13 +49,12 @@ def load(folder: Path, name: str, count: int, size: int, labels: str, prototypes
 def cut(manifest: Manifest) -> tuple[Floats, Floats]:
     """Crops [N, 3, 96, 96], standardised one by one, and their 68 points [N, 68, 2], -1 to 1 across the crop."""
     crops, points = [], []
-    for row in range(len(manifest)):
+    for row, landmarks in enumerate(np.array(manifest.column("landmarks68"))):
         five = manifest.points5(row)
         assert five is not None
         turn, origin = fit_similarity(TEMPLATES["fer2013"], np.asarray(five))
         origin += turn * complex(0.5 * (1 - WIDER), 0.5 * (1 - WIDER) + LOWER)
         crops.append(warp(manifest.picture(row), (WIDER * turn, origin), SIDE, 0))
-        landmarks = np.asarray(manifest.column("landmarks68")[row])
         share = (landmarks[:, 0] + 1j * landmarks[:, 1] - origin) / (WIDER * turn)
         points.append(2 * np.stack([share.real, share.imag], 1) - 1)
     result = np.array(crops, dtype=np.float32).transpose(0, 3, 1, 2)

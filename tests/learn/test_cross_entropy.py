@@ -89,3 +89,8 @@ def test_balanced_weights_are_proportional_to_a_power_of_the_count() -> None:
         assert weights[3] == 0
     torch.testing.assert_close(balanced_weights(counts, 1.0)[:3] * counts[:3], torch.full((3,), 43.0))
     torch.testing.assert_close(balanced_weights(counts, 0.0), torch.tensor([1.0, 1.0, 1.0, 0.0]))
+
+
+def test_a_class_with_a_single_row_has_its_weight() -> None:
+    weights = balanced_weights(torch.tensor([8.0, 1.0, 0.0]), 1.0)
+    torch.testing.assert_close(weights, torch.tensor([9 / 16, 9 / 2, 0.0]))

@@ -183,7 +183,9 @@ def test_the_command_draws_heat_and_key(mapped: Path, astronaut: Path, tmp_path:
 
 
 def test_a_model_without_maps_and_a_missing_folder_are_one_line(astronaut: Path, bundle_folder: Path) -> None:
-    with pytest.raises(ModelError, match="a model of the method 'baseline' has no class maps; those of mek have them"):
+    with pytest.raises(
+        ModelError, match="a model of the method 'baseline' has no class maps; those of combined, mek have them"
+    ):
         Predictor.load(bundle_folder, maps=True)
     with pytest.raises(ConfigError, match=r"--cam: where to\? Name a folder for the overlays with --draw DIR"):
         CliRunner().invoke(app, ["predict", str(astronaut), "--cam"], catch_exceptions=False, standalone_mode=False)

@@ -21,7 +21,7 @@ def demo(
         bool,
         typer.Option(
             "--train",
-            help="Instead train a model on generated faces, about a minute on two cores, and judge it on people that "
+            help="Instead train a model on generated faces, a minute or two on two cores, and judge it on people that "
             "it has not seen.",
         ),
     ] = False,
@@ -80,7 +80,7 @@ def _train(out: Path) -> None:
     recipe = load_recipe(recipe_path(RECIPE))
     run, report, faces = out / "run", out / "report", recipe.data.manifest
     say = console()
-    say.print(f"Training {recipe.backbone.name} on generated faces, about a minute on two cores.")
+    say.print(f"Training {recipe.backbone.name} on generated faces, a minute or two on two cores.")
     with progress("{task.fields[facts]}") as bar:
         engine.train(recipe, run, resume=True, watch=make_watch(bar, quiet=False))
     say.print("On faces of people that it has not seen:")

@@ -11,8 +11,8 @@ from openfer.labels import LabelSet
 from openfer.records import ClassMaps, Face
 from openfer.vision.align import TEMPLATES, Alignment, fit_similarity, upright_square
 
-METHODS_WITH_MAPS = ("mek",)
-"""Whose bundles have the output `maps`."""
+METHODS_WITH_MAPS = ("combined", "mek")
+"""Whose bundles have the output `maps`; of `combined` those with smoothing or consistency."""
 
 
 def check_has_maps(bundle: Bundle) -> None:

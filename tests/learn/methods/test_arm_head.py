@@ -87,6 +87,7 @@ def test_an_odd_factor_moves_by_whole_pixels() -> None:
         ({"channels": 510, "height": 7, "width": 7}, "510 channels do not arrange"),
         ({"channels": 4, "height": 7, "width": 7}, "4 channels do not arrange"),
         ({"channels": 512, "height": 7, "width": 7, "shuffle": 3}, "method.shuffle: 3 x 3 does not divide"),
+        ({"channels": 8, "height": 7, "width": 7, "shuffle": 4}, "method.shuffle: 4 x 4 does not divide"),
         ({"channels": 512, "height": 1, "width": 1}, "kernel of 32 px needs 2; enlarge backbone.size"),
         ({"channels": 512, "height": 7, "width": 1}, "has 7 x 1 cells"),
         ({"channels": 512, "height": 7, "width": 7, "kernel": 113}, "kernel of 113 px needs 8"),

@@ -20,6 +20,8 @@ from openfer.errors import ConfigError
 Affinity = Literal["running", "batch", "off"]
 SHUFFLES = (32, 16, 8, 4, 2)
 """Factors of the arrangement that our rule chooses from."""
+FEWEST_CELLS = 5
+"""Below, so few features are left that the head says less than a plain average: 4 cells leave 25, 3 leave 9, 2 one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,23 @@ def amending_geometry(
     return geometry
 
 
+def narrowness(geometry: AmendingGeometry) -> list[str]:
+    """What one should know before training a head of these sizes: a sentence where the map is small, else nothing."""
+    if min(geometry.height, geometry.width) >= FEWEST_CELLS:
+        return []
+    return [
+        f"the last feature map has {geometry.height} x {geometry.width} cells, which leaves arm's head "
+        f"{geometry.features} feature{'s' * (geometry.features != 1)}; at least {FEWEST_CELLS} x {FEWEST_CELLS} "
+        "are advised: set backbone.output_stride=8 or 16, or enlarge backbone.size"
+    ]
+
+
 def coverage(side: int, kernel: int, stride: int) -> Tensor:
     """How many windows along one axis see each pixel: int64 [side]. Few at the border: that is how it weighs less."""
     pixel = torch.arange(side)
     last = torch.clamp(pixel // stride, max=(side - kernel) // stride)
     first = torch.clamp(-((kernel - 1 - pixel) // stride), min=0)
-    return torch.clamp(last - first + 1, min=0)
+    return last - first + 1
 
 
 def arrange(maps: Tensor, shuffle: int) -> Tensor:
@@ -140,50 +153,31 @@ def share(features: Tensor, generic: Tensor, alpha: Tensor) -> Tensor:
     return features + alpha * generic
 
 
-class AmendingHead(nn.Module):
-    """Feature map [B, C, h, w] -> logits [B, K].
+class AmendingPool(nn.Module):
+    """Feature map [B, C, h, w] -> amended features [B, D]: ARM's head without its classifier.
 
     In training the generic feature is the batch's mean, with gradient, as released. What it is in evaluation is
     `affinity`; `running` and `off` give answers that do not depend on the batch.
 
     Args:
         geometry: its sizes.
-        classes: K.
         affinity: `running` (a moving average kept in the buffer `generic`), `batch` (this batch's mean, as released)
             or `off` (nothing is shared, in training neither).
         momentum: of the moving average; the first batch starts it.
-        dropout: share of the features that a training step leaves out, before the classifier.
     """
 
     generic: Tensor
     batches: Tensor
 
-    def __init__(
-        self,
-        geometry: AmendingGeometry,
-        classes: int,
-        *,
-        affinity: Affinity = "running",
-        momentum: float = 0.1,
-        dropout: float = 0.0,
-    ) -> None:
+    def __init__(self, geometry: AmendingGeometry, *, affinity: Affinity = "running", momentum: float = 0.1) -> None:
         super().__init__()
         self.geometry, self.affinity, self.momentum = geometry, affinity, momentum
         self.kernel = nn.Conv2d(1, 1, geometry.kernel, geometry.stride, bias=False)
         self.norm = nn.BatchNorm2d(geometry.planes)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(geometry.features, classes)
         if affinity != "off":
             self.alpha = nn.Parameter(torch.ones(1))
             self.register_buffer("generic", torch.zeros(geometry.features))
             self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """maps [B, C, h, w] -> logits [B, K], features [B, D]."""
-        # A sum of k * k products and means over a batch are worth full precision.
-        with torch.autocast(maps.device.type, enabled=False):
-            features = self.features(maps)
-            return self.classifier(self.dropout(features)), features
 
     def features(self, maps: Tensor) -> Tensor:
         """What the classifier reads: maps [B, C, h, w] -> [B, D]."""
@@ -225,6 +219,36 @@ class AmendingHead(nn.Module):
         self.train(training)
         self.generic.copy_(total / count)
         self.batches.clamp_(min=1)
+
+
+class AmendingHead(AmendingPool):
+    """Feature map [B, C, h, w] -> logits [B, K]: amended features and a linear classifier.
+
+    Args:
+        geometry, affinity, momentum: see `AmendingPool`.
+        classes: K.
+        dropout: share of the features that a training step leaves out, before the classifier.
+    """
+
+    def __init__(
+        self,
+        geometry: AmendingGeometry,
+        classes: int,
+        *,
+        affinity: Affinity = "running",
+        momentum: float = 0.1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(geometry, affinity=affinity, momentum=momentum)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(geometry.features, classes)
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """maps [B, C, h, w] -> logits [B, K], features [B, D]."""
+        # A sum of k * k products and means over a batch are worth full precision.
+        with torch.autocast(maps.device.type, enabled=False):
+            features = self.features(maps)
+            return self.classifier(self.dropout(features)), features
 
 
 @torch.no_grad()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+SHORTEST = 1e-6
+"""The smallest length that divides."""
 
 
 class ParallelEmbeddings(nn.Module):
@@ -37,5 +41,21 @@ class ParallelEmbeddings(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """features [B, F] -> logits [B, K], embeddings [B, E, D] of unit length, before dropout."""
-        embeddings = F.normalize(self.embed(features).unflatten(1, (self.embeddings, -1)), dim=2, eps=1e-6)
+        embeddings = F.normalize(self.embed(features).unflatten(1, (self.embeddings, -1)), dim=2, eps=SHORTEST)
         return self.classify(self.dropout(embeddings.flatten(1))), embeddings
+
+    def linear_part(self, features: Tensor) -> Tensor:
+        """What multiplies a face's own features: logits = V_b g_b + a number a class, the embeddings' lengths held.
+
+        V_b = sum_m W_m A_m / |h_m|
+
+        Args:
+            features: [B, F], g.
+
+        Returns:
+            [B, K, F].
+        """
+        lengths = self.embed(features).unflatten(1, (self.embeddings, -1)).norm(dim=2).clamp(min=SHORTEST)
+        classify = self.classify.weight.view(len(self.classify.weight), self.embeddings, -1)
+        embed = self.embed.weight.view(self.embeddings, -1, features.shape[1])
+        return torch.einsum("be,ekf->bkf", 1 / lengths, torch.einsum("ked,edf->ekf", classify, embed))

@@ -33,5 +33,5 @@ def balanced_weights(counts: Tensor, power: float) -> Tensor:
         counts: [K] training rows a class.
         power: 0 = none, 1 = every class weighs the same in all, 0.5 in between.
     """
-    weights = torch.where(counts > 0, counts.clamp(min=1) ** -power, torch.zeros_like(counts))
+    weights = torch.where(counts > 0, counts**-power, torch.zeros_like(counts))
     return weights * counts.sum() / (weights * counts).sum()

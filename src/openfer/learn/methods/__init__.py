@@ -5,6 +5,7 @@ from __future__ import annotations
 from openfer.learn.methods.adcorre import method as adcorre
 from openfer.learn.methods.arm import method as arm
 from openfer.learn.methods.baseline import method as baseline
+from openfer.learn.methods.combined import method as combined
 from openfer.learn.methods.mek import method as mek
 
-__all__ = ["adcorre", "arm", "baseline", "mek"]
+__all__ = ["adcorre", "arm", "baseline", "combined", "mek"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from openfer.errors import DataError
 from openfer.labels import LABEL_SETS, LabelSet
 from openfer.learn.checkpoint import load_exactly
-from openfer.learn.heads.amending import Affinity
+from openfer.learn.heads.amending import Affinity, narrowness
 from openfer.learn.losses.cross_entropy import soft_cross_entropy
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.arm.network import Amended, Folded
@@ -25,8 +25,6 @@ from openfer.learn.samplers import MinimalResampling, Sampler
 
 CLASSES = LABEL_SETS["rafdb"]
 """Of the authors' checkpoints, in column order."""
-FEWEST_CELLS = 5
-"""Below, so few features are left that the head says less than a plain average: 4 cells leave 25, 3 leave 9, 2 one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +82,7 @@ class Arm(Method):
     def notes(self, network: nn.Module) -> list[str]:
         """See `Method.notes`."""
         assert isinstance(network, Amended)
-        geometry = network.head.geometry
-        if min(geometry.height, geometry.width) >= FEWEST_CELLS:
-            return []
-        return [
-            f"the last feature map has {geometry.height} x {geometry.width} cells, which leaves arm's head "
-            f"{geometry.features} feature{'s' * (geometry.features != 1)}; at least {FEWEST_CELLS} x {FEWEST_CELLS} "
-            "are advised: set backbone.output_stride=8 or 16, or enlarge backbone.size"
-        ]
+        return narrowness(network.head.geometry)
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`."""

@@ -16,6 +16,7 @@ from openfer.errors import DataError, ModelError
 from openfer.labels import LABEL_SETS, LabelSet
 from openfer.learn.backbones import build_feature_backbone, normalisation
 from openfer.learn.checkpoint import load_exactly
+from openfer.learn.heads.class_maps import little_to_mirror
 from openfer.learn.losses.cross_entropy import soft_cross_entropy
 from openfer.learn.losses.rebalanced import class_weights, flip_consistency, smoothing_matrix
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
@@ -23,8 +24,6 @@ from openfer.learn.methods.mek.network import ClassMapper
 from openfer.learn.samplers import BalancedDraws, RepeatedList, Sampler, ShuffledBatches
 from openfer.learn.swin import convert
 
-FEWEST_CELLS = 4
-"""Below so many columns a mirrored map is nearly the same map."""
 CLASSES = LABEL_SETS["rafdb"]
 """In the order of the authors' classifier."""
 
@@ -80,12 +79,7 @@ class Mek(Method):
         size = network.options.size
         with torch.no_grad():
             width = network.eval().features(torch.zeros(1, 3, size, size)).shape[3]
-        if width >= FEWEST_CELLS or not network.twice:
-            return []
-        return [
-            f"the last feature map is {width} cell{'s' * (width != 1)} wide, so that there is little to mirror: set "
-            "backbone.output_stride=8 or 16, or enlarge backbone.size"
-        ]
+        return little_to_mirror(width) if network.twice else []
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`. Labels are asked of the pictures alone, not of their mirror images (Q5)."""
