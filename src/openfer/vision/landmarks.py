@@ -65,7 +65,8 @@ class Square:
     """Where to look: a square of a picture.
 
     Args:
-        x, y: its centre, pixels.
+        x: of its centre, pixels.
+        y: of its centre, pixels.
         side: pixels, above 0.
         roll: degrees by which it is turned clockwise as seen, to follow a tilted head.
     """

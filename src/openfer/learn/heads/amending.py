@@ -225,7 +225,9 @@ class AmendingHead(AmendingPool):
     """Feature map [B, C, h, w] -> logits [B, K]: amended features and a linear classifier.
 
     Args:
-        geometry, affinity, momentum: see `AmendingPool`.
+        geometry: see `AmendingPool`, as for the next two.
+        affinity: `running`, `batch` or `off`.
+        momentum: of the running generic feature.
         classes: K.
         dropout: share of the features that a training step leaves out, before the classifier.
     """

@@ -34,7 +34,10 @@ class AdCorreLoss(nn.Module):
 
     Args:
         classes: K.
-        cross_entropy, feature, mean, embedding: weights of CE, FD, MD and ED.
+        cross_entropy: weight of CE.
+        feature: weight of FD.
+        mean: weight of MD.
+        embedding: weight of ED.
         window: batches that the confusion matrix counts, the latest included.
         absent: what MD does with classes that the batch lacks: `mask` or `batch_mean`.
         fidelity: `released` gives the values of the published program: FD without weights, MD over all classes, a
