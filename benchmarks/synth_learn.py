@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="keeps the drawn sets")
     parser.add_argument("--count", type=int, default=5833, help="pictures in each set; 6 of 7 are trained on")
     parser.add_argument("--size", type=int, default=160, help="side of the pictures, pixels")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=48)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=("expression", "intensity", "presence"))
     arguments = parser.parse_args()
