@@ -121,6 +121,19 @@ def feature_map(network: nn.Module, image: Tensor, options: BackboneOptions) -> 
     raise ConfigError(f"backbone.name: '{options.name}' has no last feature map; choose another one")
 
 
+def blank_map(network: nn.Module, options: BackboneOptions) -> Tensor:
+    """The last feature map of one blank picture, [1, C, h, w], taken in evaluation mode: it shows the map's sizes.
+
+    Raises:
+        ConfigError: as `feature_map`.
+    """
+    training = network.training
+    with torch.no_grad():
+        values = feature_map(network.eval(), torch.zeros(1, 3, options.size, options.size), options)
+    network.train(training)
+    return values
+
+
 def check_size(network: nn.Module, options: BackboneOptions) -> None:
     """Let a whole network, in evaluation mode, answer one blank batch. Raises `ConfigError` where the size is wrong."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -151,14 +152,26 @@ def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
     image = torch.zeros(2, 3, size, size)
     with torch.no_grad():
         outputs = offered(network.eval()(image=image))
+    return trace(wrapped, "image", image, list(outputs))
+
+
+def trace(network: nn.Module, name: str, example: Tensor, outputs: Sequence[str]) -> onnx.ModelProto:
+    """A network of one input as an ONNX graph, the first axis of whose input is free.
+
+    Args:
+        network: in evaluation mode.
+        name: of the input, also of `forward`'s argument.
+        example: an input, two rows or more.
+        outputs: names of what `forward` returns.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            wrapped,
-            (image,),
-            input_names=["image"],
-            output_names=list(outputs),
-            dynamic_shapes={"image": {0: torch.export.Dim("n", min=1)}},
+            network,
+            (example,),
+            input_names=[name],
+            output_names=outputs,
+            dynamic_shapes={name: {0: torch.export.Dim("n", min=1)}},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

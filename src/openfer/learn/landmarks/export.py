@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from openfer.errors import ModelError
 from openfer.files import replacing
-from openfer.learn.export import OPSET
+from openfer.learn.export import trace
 from openfer.learn.half import halve_initialisers
 from openfer.learn.landmarks.network import LandmarkNet, Shipped
 from openfer.vision.landmarks import OUTPUTS, SIZE, Landmarker
@@ -35,7 +33,7 @@ def export(network: LandmarkNet, path: Path) -> None:
     """
     shipped = Shipped(folded(network)).eval()
     crops = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), dtype=np.uint8)
-    graph = halve_initialisers(to_onnx(shipped, torch.from_numpy(crops)))
+    graph = halve_initialisers(trace(shipped, "crops", torch.from_numpy(crops), OUTPUTS))
     with replacing(path) as beside:
         beside.write_bytes(graph.SerializeToString())
         with torch.no_grad():
@@ -55,25 +53,3 @@ def folded(network: LandmarkNet) -> LandmarkNet:
             assert isinstance(convolution, nn.Conv2d)
             module[0], module[1] = fuse_conv_bn_eval(convolution, module[1]), nn.Identity()
     return result
-
-
-def to_onnx(shipped: Shipped, crops: torch.Tensor) -> onnx.ModelProto:
-    """The graph with a free number of faces."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            shipped,
-            (crops,),
-            input_names=["crops"],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={"crops": {0: torch.export.Dim("n", min=1)}},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    model: onnx.ModelProto = program.model_proto
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]  # traces of this machine's source files
-    return model

@@ -74,6 +74,25 @@ def flip_consistency(maps: Tensor, mirrored: Tensor, weights: Tensor) -> Tensor:
     return (flip_error(maps, mirrored) @ weights).mean()
 
 
+def register_balance(network: nn.Module, class_counts: Tensor, smoothing: float) -> None:
+    """Give a network the buffers `class_weights` [K] and `smoothing_matrix` [K, K], which no checkpoint keeps.
+
+    Args:
+        network: is given them; they follow it to its device.
+        class_counts: [K] training rows a class.
+        smoothing: as in `smoothing_matrix`.
+    """
+    weights = class_weights(class_counts.double())
+    network.register_buffer("class_weights", weights.float(), persistent=False)
+    network.register_buffer("smoothing_matrix", smoothing_matrix(weights, smoothing).float(), persistent=False)
+
+
+def pair_consistency(network: nn.Module, maps: Tensor) -> Tensor:
+    """`flip_consistency` of maps [B, 2, K, h, w], pictures and mirror images, by the network's `class_weights`."""
+    pictures, mirrored = maps.float().unbind(1)
+    return flip_consistency(pictures, mirrored, network.get_buffer("class_weights"))
+
+
 class RebalancedSmoothLoss(nn.Module):
     """Cross-entropy with re-balanced smooth labels, for any training loop: `loss(logits, labels)`.
 

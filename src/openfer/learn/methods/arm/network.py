@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from openfer.learn.backbones import build_feature_backbone, feature_map
+from openfer.learn.backbones import blank_map, build_feature_backbone, feature_map
 from openfer.learn.heads.amending import Affinity, AmendingHead, amending_geometry, fold
 from openfer.learn.method import Output, Task
 
@@ -35,11 +35,8 @@ class Amended(nn.Module):
         super().__init__()
         self.options = task.backbone
         self.backbone = build_feature_backbone(task.backbone)
-        self.backbone.eval()
-        with torch.no_grad():
-            maps = self.maps(torch.zeros(1, 3, task.backbone.size, task.backbone.size))
-        self.backbone.train()
-        geometry = amending_geometry(*maps.shape[1:], shuffle=shuffle, kernel=kernel, stride=stride)
+        sizes = blank_map(self.backbone, task.backbone).shape[1:]
+        geometry = amending_geometry(*sizes, shuffle=shuffle, kernel=kernel, stride=stride)
         self.head = AmendingHead(geometry, len(task.labels), affinity=affinity, momentum=momentum, dropout=dropout)
 
     def maps(self, image: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from openfer.learn.backbones import blank_map
 from openfer.learn.heads.amending import Affinity, narrowness
 from openfer.learn.heads.class_maps import little_to_mirror
 from openfer.learn.losses.cross_entropy import soft_cross_entropy
-from openfer.learn.losses.rebalanced import class_weights, flip_consistency, smoothing_matrix
+from openfer.learn.losses.rebalanced import pair_consistency, register_balance
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.combined.network import Combined
 from openfer.learn.methods.combined.options import CombinedOptions
@@ -32,10 +33,7 @@ class CombinedMethod(Method):
         """See `Method.network`."""
         network = Combined(task, self.options)
         if self.options.mine:
-            weights = class_weights(torch.as_tensor(task.class_counts, dtype=torch.float64))
-            matrix = smoothing_matrix(weights, self.options.smoothing)
-            network.register_buffer("class_weights", weights.float(), persistent=False)
-            network.register_buffer("smoothing_matrix", matrix.float(), persistent=False)
+            register_balance(network, torch.as_tensor(task.class_counts), self.options.smoothing)
         return network
 
     def notes(self, network: nn.Module) -> list[str]:
@@ -43,7 +41,7 @@ class CombinedMethod(Method):
         assert isinstance(network, Combined)
         if network.pool is not None:
             return narrowness(network.pool.geometry)
-        return little_to_mirror(network.last_map().shape[3]) if network.twice else []
+        return little_to_mirror(blank_map(network.backbone, network.task.backbone).shape[3]) if network.twice else []
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`.
@@ -66,9 +64,7 @@ class CombinedMethod(Method):
             terms = {"cross_entropy": soft_cross_entropy(output.logits.float(), target)}
         if options.consistency > 0:
             assert output.maps is not None
-            maps, mirrored = output.maps.float().unbind(1)
-            rac = flip_consistency(maps, mirrored, network.get_buffer("class_weights"))
-            terms["consistency"] = unit * options.consistency * rac
+            terms["consistency"] = unit * options.consistency * pair_consistency(network, output.maps)
         return terms
 
     def export_network(self, network: nn.Module) -> nn.Module:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from openfer.learn.backbones import build_backbone, build_feature_backbone, embedding_width, feature_map
+from openfer.learn.backbones import (
+    blank_map,
+    build_backbone,
+    build_feature_backbone,
+    embedding_width,
+    feature_map,
+)
 from openfer.learn.heads.amending import AmendingPool, amending_geometry
 from openfer.learn.heads.class_maps import class_maps, class_maps_of_places
 from openfer.learn.heads.embeddings import ParallelEmbeddings
@@ -33,7 +39,7 @@ class Combined(nn.Module):
         width = embedding_width(self.backbone) if self.whole else int(self.backbone.num_features)  # type: ignore[arg-type]
         self.pool: AmendingPool | None = None
         if options.amend:
-            channels, *cells = self.last_map().shape[1:]
+            channels, *cells = blank_map(self.backbone, task.backbone).shape[1:]
             sizes = {name: getattr(options, name) for name in ("shuffle", "kernel", "stride")}
             sizes = {name: None if size == "none" else size for name, size in sizes.items()}
             geometry = amending_geometry(channels, *cells, **sizes)
@@ -57,15 +63,6 @@ class Combined(nn.Module):
             )
         else:
             self.head = nn.Linear(width, classes)
-
-    def last_map(self) -> Tensor:
-        """The last feature map of one blank picture, [1, C, h, w], taken in evaluation mode."""
-        training, size = self.backbone.training, self.task.backbone.size
-        self.backbone.eval()
-        with torch.no_grad():
-            features = feature_map(self.backbone, torch.zeros(1, 3, size, size), self.task.backbone)
-        self.backbone.train(training)
-        return features
 
     def forward(self, image: Tensor) -> Output:
         """image [B, 3, S, S] -> logits [B, K], embedding, maps.

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from openfer.errors import DataError, ModelError
 from openfer.labels import LABEL_SETS, LabelSet
-from openfer.learn.backbones import build_feature_backbone, normalisation
+from openfer.learn.backbones import blank_map, build_feature_backbone, normalisation
 from openfer.learn.checkpoint import load_exactly
 from openfer.learn.heads.class_maps import little_to_mirror
 from openfer.learn.losses.cross_entropy import soft_cross_entropy
-from openfer.learn.losses.rebalanced import class_weights, flip_consistency, smoothing_matrix
+from openfer.learn.losses.rebalanced import pair_consistency, register_balance
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.mek.network import ClassMapper
 from openfer.learn.samplers import BalancedDraws, RepeatedList, Sampler, ShuffledBatches
@@ -67,19 +67,13 @@ class Mek(Method):
             twice=self.options.consistency > 0,
             new_norm=self.fidelity == "released",
         )
-        weights = class_weights(torch.as_tensor(task.class_counts, dtype=torch.float64))
-        matrix = smoothing_matrix(weights, self.options.smoothing)
-        network.register_buffer("class_weights", weights.float(), persistent=False)
-        network.register_buffer("smoothing_matrix", matrix.float(), persistent=False)
+        register_balance(network, torch.as_tensor(task.class_counts), self.options.smoothing)
         return network
 
     def notes(self, network: nn.Module) -> list[str]:
         """See `Method.notes`."""
         assert isinstance(network, ClassMapper)
-        size = network.options.size
-        with torch.no_grad():
-            width = network.eval().features(torch.zeros(1, 3, size, size)).shape[3]
-        return little_to_mirror(width) if network.twice else []
+        return little_to_mirror(blank_map(network.backbone, network.options).shape[3]) if network.twice else []
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`. Labels are asked of the pictures alone, not of their mirror images (Q5)."""
@@ -88,9 +82,7 @@ class Mek(Method):
         terms = {"smooth_labels": soft_cross_entropy(output.logits.float(), target)}
         if self.options.consistency > 0:
             assert output.maps is not None
-            maps, mirrored = output.maps.float().unbind(1)
-            rac = flip_consistency(maps, mirrored, network.get_buffer("class_weights"))
-            terms["consistency"] = self.options.consistency * rac
+            terms["consistency"] = self.options.consistency * pair_consistency(network, output.maps)
         return terms
 
     def sampler(self, labels: NDArray[np.int64], batch: int, seed: int) -> Sampler:
