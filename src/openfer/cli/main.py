@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from openfer import __version__
-from openfer.cli import compare, data, demo, evaluate, export, importing, listing, predict, synth, train
+from openfer.cli import benchmark, compare, data, demo, evaluate, export, importing, listing, predict, synth, train
 from openfer.cli.ends import INTERRUPTED, REFUSED, Commands, InterruptionError, close_output, prepare_streams, say
 from openfer.errors import OpenFERError
 
@@ -34,6 +34,7 @@ app.command("train")(train.train)
 app.command("import")(importing.import_)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("benchmark")(benchmark.benchmark)
 app.command("export")(export.export)
 app.command("methods")(listing.methods)
 app.command("recipes")(listing.recipes)
