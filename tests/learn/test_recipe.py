@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openfer.cli.listing import known_recipes
 from openfer.errors import ConfigError
 from openfer.learn.method import build_method
-from openfer.learn.recipe import Recipe, load_recipe, parse_recipe
+from openfer.learn.recipe import Recipe, load_recipe, parse_recipe, same_recipe
 
 MINIMAL: dict[str, Any] = {
     "method": {"name": "baseline"},
@@ -86,6 +86,16 @@ def test_sections_that_are_left_out_take_their_defaults() -> None:
         "intended",
     )
     assert parse_recipe(yaml.safe_load(recipe.to_yaml()), "r").to_yaml() == recipe.to_yaml()
+
+
+def test_texts_say_the_same_where_one_is_older_and_lacks_an_option() -> None:
+    text = parse_recipe(MINIMAL, "recipe").to_yaml()
+    values = yaml.safe_load(text)
+    del values["data"]["drop_leaks"]
+    assert same_recipe(yaml.safe_dump(values), text)
+    values["data"]["holdout"] = 0.123
+    assert not same_recipe(yaml.safe_dump(values), text)
+    assert not same_recipe("no: recipe", text)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("3.0e-5", 3e-5), ("1", 1.0), ("'2e-2'", 2e-2)])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from openfer.errors import ModelError, reason
 from openfer.files import replacing
+from openfer.learn.recipe import same_recipe
 
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
@@ -81,7 +82,7 @@ def read_checkpoint(folder: Path, recipe: str) -> dict[str, Any] | None:
         written_by = values["recipe"]
     except Exception as error:  # damaged files raise anything
         raise ModelError(f"{path}: cannot be read ({reason(error)}); remove it to start afresh") from error
-    if written_by != recipe:
+    if not same_recipe(written_by, recipe):
         raise ModelError(
             f"{path}: was made by another recipe ({folder / RECIPE}); resume with that one, or choose another --out"
         )

@@ -114,6 +114,15 @@ def parse_recipe(values: Mapping[str, Any], name: str) -> Recipe:
     return Recipe(method=choice, **built)
 
 
+def same_recipe(one: str, other: str) -> bool:
+    """Do two texts of `Recipe.to_yaml` say the same? An option that a text lacks, since it is newer, has its default."""
+    try:
+        first, second = (parse_recipe(yaml.safe_load(text), "recipe") for text in (one, other))
+    except (ConfigError, yaml.YAMLError):
+        return False
+    return first == second
+
+
 def parse_options(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     """A frozen dataclass of options from plain values: keys checked, numbers coerced, ranges held.
 
