@@ -115,7 +115,7 @@ def parse_recipe(values: Mapping[str, Any], name: str) -> Recipe:
 
 
 def same_recipe(one: str, other: str) -> bool:
-    """Do two texts of `Recipe.to_yaml` say the same? An option that a text lacks, since it is newer, has its default."""
+    """Do two texts of `Recipe.to_yaml` say the same? A newer option that one of them lacks has its default."""
     try:
         first, second = (parse_recipe(yaml.safe_load(text), "recipe") for text in (one, other))
     except (ConfigError, yaml.YAMLError):

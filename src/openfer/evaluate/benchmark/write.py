@@ -71,7 +71,7 @@ def markdown(benchmark: Benchmark) -> str:
         parts += ["", about(benchmark, facts), ""]
     parts += [f"- {note}" for note in benchmark.notes]
     if benchmark.command:
-        parts += ["", "```bash", benchmark.command, "```"]
+        parts += ["", f"Written by `{benchmark.command}`."]
     return "\n".join(parts).strip()
 
 
