@@ -223,6 +223,26 @@ def test_targets_are_votes_where_there_are_some(tmp_path: Path, cache: Path) -> 
     assert samples.labels.tolist() == [0, 1, 3, 1]
 
 
+def test_chosen_classes_are_learned_as_if_there_were_no_others(tmp_path: Path, cache: Path) -> None:
+    rows = [{**row, "label": LABELS.names[n % 3]} for n, row in enumerate(rows_of(12))]
+    rows[2]["votes"] = [0.2, 0.2, 0.6, 0.0, 0.0, 0.0, 0.0]
+    path = written(tmp_path / "m.parquet", rows)
+    whole, names = load(path, holdout=0.0), (LABELS.names[2], LABELS.names[0])
+    few = load(path, holdout=0.0, classes=names)
+    kept = [n for n, label in enumerate(whole.samples.labels) if whole.labels.names[label] in names]
+    assert few.samples.rows.tolist() == whole.samples.rows[kept].tolist()
+    assert few.labels.names == tuple(name for name in whole.labels if name in names)
+    columns = whole.labels.columns_for(few.labels)
+    wanted = whole.samples.targets[kept][:, columns]
+    np.testing.assert_allclose(few.samples.targets, wanted / wanted.sum(axis=1, keepdims=True))
+    np.testing.assert_array_equal(few.samples.pixels, whole.samples.pixels[kept])
+    assert f"only {', '.join(few.labels)}" in few.facts["rule"]
+    with pytest.raises(DataError, match="did you mean"):
+        load(path, classes=(names[0][:-1], names[1]))
+    with pytest.raises(DataError, match="two or more names"):
+        load(path, classes=names[:1])
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

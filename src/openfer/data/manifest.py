@@ -140,6 +140,32 @@ class Manifest:
         """The rows with these numbers, in this order."""
         return replace(self, table=self.table.take(pa.array(indices)))
 
+    def of_classes(self, names: Sequence[str]) -> Manifest:
+        """The rows of some classes, as if there were no others.
+
+        Votes for other classes are taken away and the rest sums to 1 again; the origin's rule says so.
+
+        Args:
+            names: two or more of the label set, in any order; columns keep theirs.
+
+        Raises:
+            DataError: an unknown name, fewer than two, or no row of them.
+        """
+        columns = sorted(self.labels.index(name) for name in set(names))
+        if len(columns) < 2:
+            raise DataError(f"classes: expected two or more names, got {', '.join(names) or 'none'}")
+        labels = LabelSet(self.labels.name, tuple(self.labels.names[column] for column in columns))
+        kept = self.rows(np.flatnonzero(np.isin(self.label_indices(), columns)))
+        if not len(kept):
+            raise DataError(f"classes: no row of {', '.join(labels)}")
+        rule = f"{self.origin.rule}; only {', '.join(labels)}"
+        result = replace(kept, labels=labels, origin=replace(self.origin, rule=rule))
+        if not self.has("votes"):
+            return result
+        votes = [None if row is None else np.array(row)[columns] for row in kept.column("votes")]
+        shares = [None if row is None or not row.sum() else (row / row.sum()).tolist() for row in votes]
+        return result.with_column("votes", shares)
+
     def with_column(self, name: str, values: Sequence[Any] | pa.ChunkedArray) -> Manifest:
         """A copy in which one column of the schema has these values."""
         known = isinstance(values, pa.ChunkedArray)

@@ -53,6 +53,8 @@ class DataOptions:
         detail: finest resolution shown to the network, pixels across the frame; 0 = no limit.
         cut: `points` (own points, else detected, else the frame) or `frame` (always the given frame).
         drop_leaks: leave out training pictures that also stand in another split of the manifest.
+        classes: learn these classes as if there were no others; `none` for all. No row of another one is seen, neither
+            to train nor to choose, so that a few pictures can show it later (few-shot).
     """
 
     manifest: str
@@ -64,6 +66,7 @@ class DataOptions:
     detail: Annotated[int, Ge(0)] = 0
     cut: Literal["points", "frame"] = "points"
     drop_leaks: bool = True
+    classes: tuple[str, ...] | Word = "none"
 
 
 @dataclass(frozen=True, kw_only=True)

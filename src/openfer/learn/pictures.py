@@ -97,8 +97,12 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Progres
 
     manifest = open_manifest(data.manifest).select()
     hashes = content_hashes(manifest)
+    labels = manifest.label_indices()
+    if data.classes != "none":
+        wanted = manifest.of_classes(data.classes).labels
+        labels[~np.isin(labels, manifest.labels.columns_for(wanted))] = -1
     parts = partition(
-        manifest.label_indices(),
+        labels,
         manifest.column("split"),
         hashes,
         manifest.column("subject"),
@@ -111,6 +115,8 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Progres
     chosen = manifest.rows(rows)
     if not len(chosen) or len(set(chosen.column("label"))) < 2:
         raise DataError(f"{data.manifest}: split '{data.split}' has no two classes with usable pictures")
+    if data.classes != "none":
+        chosen = chosen.of_classes(data.classes)
     contents = [str(hashes[row]) for row in rows]
     pixels, ways = cut_all(chosen, contents, alignment_of(data, size), data.cut, advance)
     targets = chosen.targets()
@@ -118,15 +124,15 @@ def load_training_data(data: DataOptions, size: int, seed: int, advance: Progres
     facts = {
         "manifest": manifest.digest,
         "pictures": hashlib.sha256("\n".join(contents).encode()).hexdigest(),
-        "layout": manifest.origin.layout,
-        "rule": manifest.origin.rule,
+        "layout": chosen.origin.layout,
+        "rule": chosen.origin.rule,
         "rows": len(parts.train),
         "holdout": len(parts.holdout),
         "leaks_left_out": len(parts.leaks),
         "cut": dict(Counter(ways)),
     }
     train, holdout = np.searchsorted(rows, parts.train), np.searchsorted(rows, parts.holdout)
-    return TrainingData(labels=manifest.labels, samples=samples, train=train, holdout=holdout, facts=facts)
+    return TrainingData(labels=chosen.labels, samples=samples, train=train, holdout=holdout, facts=facts)
 
 
 def cache_folder() -> Path:

@@ -45,8 +45,9 @@ class Recipe:
         choice = values["method"]
         values["method"] = {"name": choice["name"], "fidelity": choice["fidelity"], **choice["options"]}
         # YAML has lists alone.
-        for name, value in values["augment"].items():
-            values["augment"][name] = list(value) if isinstance(value, tuple) else value
+        for section in ("augment", "data"):
+            for name, value in values[section].items():
+                values[section][name] = list(value) if isinstance(value, tuple) else value
         return values
 
     def to_yaml(self) -> str:
