@@ -28,11 +28,12 @@ from openfer.errors import OpenFERError
 from openfer.evaluate.intervals import Interval, Statistic, bootstrap
 from openfer.evaluate.metrics import accuracy, mean_class_accuracy
 from openfer.labels import LabelSet
+from openfer.learn.batches import BatchMaker
 from openfer.learn.engine import make_batches
 from openfer.learn.export import load_network, read_run
 from openfer.learn.judge import logits_of
 from openfer.learn.method import Method, build_method
-from openfer.learn.pictures import BatchMaker, Samples, TrainingData, alignment_of, cut_all
+from openfer.learn.pictures import Samples, TrainingData, alignment_of, cut_all
 
 Order = NDArray[np.int64]
 Numbers = dict[str, Interval]
@@ -101,9 +102,9 @@ def load(run: Path, manifest: Path, split: str) -> tuple[Method, nn.Module, Batc
     rows = np.flatnonzero(table.label_indices() >= 0)
     chosen = table.rows(rows)
     hashes = [str(value) for value in content_hashes(chosen)]
-    pixels, _ = cut_all(chosen, hashes, alignment_of(recipe.data, recipe.backbone.size), recipe.data.cut)
+    cut = cut_all(chosen, hashes, alignment_of(recipe.data, recipe.backbone.size), recipe.data.cut)
     targets = chosen.targets()[:, chosen.labels.columns_for(labels)]
-    samples = Samples(pixels=pixels, targets=targets, labels=targets.argmax(1), rows=rows)
+    samples = Samples(pixels=cut.pixels, targets=targets, labels=targets.argmax(1), rows=rows)
     everything = np.arange(len(rows))
     data = TrainingData(labels=labels, samples=samples, train=everything, holdout=everything[:0], facts={})
     return method, network, make_batches(recipe, method, data, torch.device("cpu"))

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from openfer.learn.augment import COUNT, augment, blur, erase, light, mixup, rescale, warp
+from openfer.learn.augment import COUNT, augment, blur, erase, light, mixup, rescale, warp, warp_landmarks
 from openfer.learn.chance import uniforms
 from openfer.learn.options import AugmentOptions
+from openfer.vision.landmarks import MIRROR
 
 ALL = AugmentOptions(
     flip=0.5, affine=(20, 0.2, 0.1), brightness=0.3, contrast=0.4, blur=30, rescale=0.4, erase=0.5, mixup=0.2
@@ -47,6 +48,29 @@ def chances(count: int, seed: int = 0) -> Tensor:
 def halves(count: int, columns: int) -> Tensor:
     """Numbers that leave every signed change at 0."""
     return torch.full((count, columns), 0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    place=st.tuples(st.floats(0.35, 0.65), st.floats(0.35, 0.65)),
+    seed=st.integers(0, 1000),
+    flip=st.sampled_from([0.0, 0.5, 1.0]),
+    affine=st.sampled_from([(0.0, 0.0, 0.0), (30.0, 0.2, 0.1)]),
+)
+def test_landmarks_go_where_their_pixels_go(
+    place: tuple[float, float], seed: int, flip: float, affine: tuple[float, float, float]
+) -> None:
+    side, point, u = 96, 31, chances(4, seed)[:, :5]
+    middles = (torch.arange(side) + 0.5) / side
+    spot = torch.exp(-((middles - place[0]) ** 2 + (middles[:, None] - place[1]) ** 2) / 0.001)
+    points = torch.full((4, 68, 2), torch.nan)
+    points[:, point] = torch.tensor(place)
+    moved = warp_landmarks(points, u, flip, affine)
+    seen = warp(spot.expand(4, 1, side, side), u, flip, affine)[:, 0]
+    found = torch.stack([(seen * middles).sum((1, 2)), (seen * middles[:, None]).sum((1, 2))], 1)
+    names = torch.where(u[:, 0] < flip, int(MIRROR[point]), point)  # left is right in a mirrored picture
+    torch.testing.assert_close(moved[torch.arange(4), names], found / seen.sum((1, 2))[:, None], atol=5e-3, rtol=0)
+    assert int(moved.isnan().sum()) == 4 * 67 * 2
 
 
 @pytest.mark.parametrize("name", EACH)

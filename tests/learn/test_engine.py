@@ -15,11 +15,12 @@ from openfer import __version__
 from openfer.data.manifest import load_manifest, write_manifest
 from openfer.errors import ConfigError, DataError, ModelError
 from openfer.files import sha256_of
+from openfer.learn.batches import BatchMaker
 from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import build_network, make_accelerator, train
 from openfer.learn.judge import Held, scores
 from openfer.learn.method import build_method
-from openfer.learn.pictures import BatchMaker, load_training_data
+from openfer.learn.pictures import load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
 from openfer.learn.record import Watch
 from tests.learn.tiny import distance, learning_recipe, tiny_recipe, weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +17,9 @@ from PIL import Image
 from openfer.data.manifest import MINI, Origin, build_manifest, load_manifest, write_manifest
 from openfer.errors import DataError
 from openfer.labels import LABEL_SETS
-from openfer.learn import pictures
+from openfer.learn.batches import MIXUP, BatchMaker
 from openfer.learn.options import AugmentOptions, DataOptions
 from openfer.learn.pictures import (
-    BatchMaker,
     Samples,
     TrainingData,
     alignment_of,
@@ -29,7 +27,8 @@ from openfer.learn.pictures import (
     load_training_data,
     open_manifest,
 )
-from openfer.vision.align import align, colour_of, frame
+from openfer.vision.align import TEMPLATES, align, colour_of, frame
+from openfer.vision.landmarks import points5_of
 from tests.layouts import drawn_face
 
 LABELS = LABEL_SETS["basic7"]
@@ -44,8 +43,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def load(manifest: Path | str, size: int = 32, advance: Any = None, **options: Any) -> TrainingData:
-    return load_training_data(DataOptions(manifest=str(manifest), **options), size, 0, advance)
+def load(
+    manifest: Path | str, size: int = 32, advance: Any = None, inputs: tuple[str, ...] = ("image",), **options: Any
+) -> TrainingData:
+    return load_training_data(DataOptions(manifest=str(manifest), **options), size, 0, advance, inputs)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -279,6 +280,22 @@ def test_a_manifest_that_holds_nothing_is_refused(cache: Path, manifest: str, sa
     assert says in str(caught.value)
 
 
+def test_landmarks_lie_in_the_picture_that_the_network_reads(tmp_path: Path, cache: Path) -> None:
+    manifest = load_manifest(FACES)
+    statuses = [None] * len(manifest)
+    statuses[3] = "uncertain"  # such landmarks are nobody's
+    write_manifest(manifest.with_column("landmarks_status", statuses), tmp_path / "m.parquet")
+    samples = load(tmp_path / "m.parquet", holdout=0.0, inputs=("image", "landmarks")).samples
+    assert samples.landmarks is not None
+    known = ~np.isnan(samples.landmarks).any((1, 2))
+    assert known.tolist() == [row != 3 for row in samples.rows]
+    eyes_and_mouth = np.array([points5_of(points) for points in samples.landmarks[known]])
+    # The five points go to the template's places: the landmarks are near them, in every face.
+    assert np.abs(eyes_and_mouth - TEMPLATES["fer2013"]).mean() < 0.03
+    assert samples[np.arange(2)].landmarks.shape == (2, 68, 2)  # type: ignore[union-attr]
+    assert load(tmp_path / "m.parquet", holdout=0.0).samples.landmarks is None
+
+
 def test_several_manifests_are_one(tmp_path: Path, cache: Path) -> None:
     rows = rows_of(8)
     for name, part in (("a", rows[:5]), ("b", rows[5:])):
@@ -418,13 +435,14 @@ def test_alignment_takes_all_of_the_recipes_settings() -> None:
 
 def test_ways_are_kept_beside_the_pictures(cache: Path) -> None:
     load(FACES)
-    (ways,) = cache.glob("*.json")
-    assert set(json.loads(ways.read_text())) == {"points"}
-    ways.unlink()  # half an entry is none
+    (facts,) = cache.glob("*.npz")
+    with np.load(facts) as values:
+        assert set(values["ways"]) == {"points"}
+    facts.unlink()  # half an entry is none
     calls: list[int] = []
     load(FACES, advance=lambda done, count: calls.append(done))
     assert calls
 
 
 def test_mixup_draws_apart_from_the_views() -> None:
-    assert pictures.MIXUP not in range(len(("image", "image2")))
+    assert MIXUP not in range(len(("image", "image2")))

@@ -11,6 +11,7 @@ from torch import Tensor
 from openfer.learn.chance import normals
 from openfer.learn.options import AugmentOptions
 from openfer.learn.randaugment import NUMBERS, randaugment
+from openfer.vision.landmarks import MIRROR
 
 COUNT = 32
 """Uniform numbers that one picture's changes use."""
@@ -71,17 +72,41 @@ def warp(x: Tensor, u: Tensor, flip: float, affine: tuple[float, float, float]) 
     """
     if flip == 0 and not any(affine):
         return x
+    if not any(affine):
+        return torch.where((u[:, 0] < flip).view(-1, 1, 1, 1), x.flip(-1), x)
+    grid = F.affine_grid(_theta(u, flip, affine), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def warp_landmarks(points: Tensor, u: Tensor, flip: float, affine: tuple[float, float, float]) -> Tensor:
+    """Move landmarks as `warp` moves their pictures. In a mirrored one, left and right change their names, too.
+
+    Args:
+        points: [B, 68, 2] (x, y), shares of the picture's side; NaN stays NaN.
+        u, flip, affine: those of the picture.
+
+    Returns:
+        [B, 68, 2].
+    """
+    if flip == 0 and not any(affine):
+        return points
+    theta = _theta(u, flip, affine).to(points)
+    # theta says where a place of the result comes from; a point goes the other way.
+    came_from = 2 * points - 1 - theta[:, None, :, 2]
+    moved = came_from @ torch.linalg.inv(theta[:, :, :2]).transpose(1, 2) / 2 + 0.5
+    mirrored = moved[:, torch.from_numpy(MIRROR).to(points.device)]
+    return torch.where((u[:, 0] < flip).view(-1, 1, 1), mirrored, moved)
+
+
+def _theta(u: Tensor, flip: float, affine: tuple[float, float, float]) -> Tensor:
+    """[B, 2, 3]: where the places of a changed picture lie in the old one; both span -1 to 1."""
     degrees, scale, shift = affine
     mirror = torch.where(u[:, 0] < flip, -1.0, 1.0)
     angle = _signed(u[:, 1]) * degrees * pi / 180
     factor = 1 + _signed(u[:, 2]) * scale
     dx, dy = 2 * _signed(u[:, 3]) * shift, 2 * _signed(u[:, 4]) * shift  # the grid spans -1 to 1: twice a share
-    if not any(affine):
-        return torch.where(mirror.view(-1, 1, 1, 1) < 0, x.flip(-1), x)
     cos, sin = factor * torch.cos(angle), factor * torch.sin(angle)
-    theta = torch.stack([torch.stack([cos * mirror, -sin, dx], 1), torch.stack([sin * mirror, cos, dy], 1)], 1)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return torch.stack([torch.stack([cos * mirror, -sin, dx], 1), torch.stack([sin * mirror, cos, dy], 1)], 1)
 
 
 def rescale(x: Tensor, u: Tensor, smallest: float) -> Tensor:

@@ -22,11 +22,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from openfer.errors import ConfigError
 from openfer.learn.backbones import check_size, load_initial, normalisation
+from openfer.learn.batches import BatchMaker
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
 from openfer.learn.optimizers import KerasAdam
-from openfer.learn.pictures import BatchMaker, TrainingData, load_training_data
+from openfer.learn.pictures import TrainingData, load_training_data
 from openfer.learn.recipe import Recipe
 from openfer.learn.record import Watch, begin_folder, check_folder, check_same_data, close_log, remove_leftovers
 
@@ -51,7 +52,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
     accelerator = make_accelerator(recipe)
     check_folder(out, resume)
     checkpoint = read_checkpoint(out, recipe.to_yaml()) if resume else None
-    data = load_training_data(recipe.data, recipe.backbone.size, recipe.run.seed, watch.cut)
+    data = load_training_data(recipe.data, recipe.backbone.size, recipe.run.seed, watch.cut, method.inputs)
     if checkpoint is not None:
         check_same_data(out, data)
     run = Run(
@@ -129,7 +130,17 @@ def build_network(
 
 
 def make_batches(recipe: Recipe, method: Method, data: TrainingData, device: torch.device) -> BatchMaker:
-    """Samples -> the network's batches."""
+    """Samples -> the network's batches.
+
+    Raises:
+        ConfigError: random changes that move pictures and leave their landmarks behind.
+    """
+    if "landmarks" in method.inputs and (recipe.augment.randaugment[0] or recipe.augment.mixup):
+        name, off = ("randaugment", "[0, 0, 0]") if recipe.augment.randaugment[0] else ("mixup", "0")
+        raise ConfigError(
+            f"augment.{name}: would change pictures without their landmarks, which '{method.name}' reads; set it to "
+            f"{off} and use augment.affine"
+        )
     mean, std = normalisation(recipe.backbone.name)
     return BatchMaker(
         samples=data.samples,

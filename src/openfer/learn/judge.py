@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -16,16 +16,18 @@ from torch import Tensor, nn
 from openfer.errors import ModelError, reason
 from openfer.evaluate.metrics import accuracy, confusion, mean_class_accuracy
 from openfer.files import replacing
-from openfer.learn.method import predict_logits
-from openfer.learn.pictures import BatchMaker
+from openfer.learn.batches import BatchMaker
+from openfer.learn.method import in_use, predict_logits
 
 BATCH = 128
 
 
-def logits_of(network: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> NDArray[np.float32]:
+def logits_of(
+    network: nn.Module, batches: Iterable[Mapping[str, Tensor]], inputs: Sequence[str] = ("image",)
+) -> NDArray[np.float32]:
     """Logits [N, K] of a network in evaluation mode, rows in the order of the batches."""
     network.eval()
-    return np.concatenate([predict_logits(network, batch["image"]).cpu().numpy() for batch in batches])
+    return np.concatenate([predict_logits(network, batch, inputs).cpu().numpy() for batch in batches])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +56,8 @@ class Held:
 def answers(network: nn.Module, maker: BatchMaker, chosen: NDArray[np.int64], rank: int, world: int) -> Held:
     """A network's answers to these samples. Every process answers its share; all get the same rows."""
     mine = chosen[rank::world]
-    parts = [(mine, logits_of(network, maker.judge(mine, BATCH)) if len(mine) else None)]
+    inputs = in_use(maker.inputs)
+    parts = [(mine, logits_of(network, maker.judge(mine, BATCH), inputs) if len(mine) else None)]
     parts = [part for part in (gather_object(parts) if world > 1 else parts) if part[1] is not None]
     samples = np.concatenate([part[0] for part in parts])
     logits = np.concatenate([part[1] for part in parts])

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
+from openfer.learn.batches import BatchMaker
 from openfer.learn.chance import number
 from openfer.learn.checkpoint import BEST, HOLDOUT, LAST, Progress, save_checkpoint, save_weights
 from openfer.learn.judge import BATCH, Held, answers, scores
 from openfer.learn.method import Method, Stage, StepState
-from openfer.learn.pictures import BatchMaker, TrainingData
+from openfer.learn.pictures import TrainingData
 from openfer.learn.recipe import Recipe
 from openfer.learn.record import Watch, write_log
 from openfer.learn.schedule import lr_factor
@@ -168,7 +169,7 @@ class Loop:
         if not len(run.data.holdout):
             return {}, None
         network.eval()
-        own = run.method.validate(network, lambda: run.maker.judge(run.data.holdout, BATCH))
+        own = run.method.validate(network, lambda: run.maker.judge(run.data.holdout, BATCH), self.stage)
         if own is not None:
             return own, None
         used = run.method.export_network(network)

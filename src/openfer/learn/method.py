@@ -26,10 +26,13 @@ from openfer.learn.samplers import Sampler, ShuffledBatches
 Batch = Mapping[str, Tensor]
 """Named tensors of one step: `image` [B, 3, S, S] (normalised), `target` [B, K] (votes, sums to 1), `label` [B] (int64,
 the votes' largest column), `one_hot` [B, K] (of the label), `row` [B] (int64, number of the training sample), and what
-else the method's `inputs` name: `image2` [B, 3, S, S], a second view of the same pictures with its own random changes.
-Under mixup, pictures, `target` and `one_hot` are mixed; `label` and `row` stay those of the first picture."""
+else the method's `inputs` name: `image2` [B, 3, S, S], a second view of the same pictures with its own random changes;
+`landmarks` [B, 68, 2] (x, y), shares of the side of `image`, changed with it, NaN where a face has none. Under mixup,
+pictures, `target` and `one_hot` are mixed; `label` and `row` stay those of the first picture."""
 
-INPUTS = ("image", "image2")
+INPUTS = ("image", "image2", "landmarks")
+TRAINING_ONLY = ("image2",)
+"""Inputs that a network in use does without."""
 
 
 class Output(NamedTuple):
@@ -111,7 +114,7 @@ class Method:
     def network(self, task: Task) -> nn.Module:
         """The network; its `forward` takes the tensors of `inputs` by name and returns an `Output`.
 
-        At evaluation it is called with `image` alone.
+        In use it is called without those of `TRAINING_ONLY`.
         """
         raise NotImplementedError
 
@@ -143,12 +146,13 @@ class Method:
     def after_step(self, state: StepState) -> None:
         """Rolling statistics; kept in buffers of the network, so that a checkpoint holds them."""
 
-    def validate(self, network: nn.Module, images: Callable[[], Any]) -> dict[str, float] | None:
+    def validate(self, network: nn.Module, images: Callable[[], Any], stage: Stage) -> dict[str, float] | None:
         """Scores of the holdout in place of the engine's own, higher is better under `accuracy`; None for those.
 
         Args:
             network: the network to judge, in evaluation mode.
             images: gives an iterator over holdout batches.
+            stage: that is being trained.
         """
         return None
 
@@ -226,8 +230,13 @@ def build_method(choice: MethodChoice) -> Method:
     return kind(parse_options(kind.Options, choice.options, "method"), choice.fidelity)
 
 
-def predict_logits(network: nn.Module, images: Tensor) -> Tensor:
-    """Logits [B, K] float32 of normalised pictures [B, 3, S, S], without gradients."""
+def in_use(inputs: Sequence[str]) -> tuple[str, ...]:
+    """What of a method's inputs a network is given when it is used."""
+    return tuple(name for name in inputs if name not in TRAINING_ONLY)
+
+
+def predict_logits(network: nn.Module, batch: Batch, inputs: Sequence[str] = ("image",)) -> Tensor:
+    """Logits [B, K] float32 of a batch, without gradients."""
     with torch.no_grad():
-        output: Output = network(image=images)
+        output: Output = network(**{name: batch[name] for name in inputs})
         return output.logits.float()

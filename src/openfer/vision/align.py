@@ -28,6 +28,9 @@ TEMPLATES: dict[str, NDArray[np.float64]] = {
     / 112.0,
 }
 
+Square = tuple[complex, complex]
+"""Where a face was cut: the similarity z -> a z + b (points as complex numbers) that lays the unit square into it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
@@ -95,7 +98,7 @@ def frame(picture: Picture, box: Box, margin: float, size: int, *, detail: int =
     return warp(picture, upright_square(box, margin), size, detail)
 
 
-def upright_square(box: Box, margin: float = 0.0) -> tuple[complex, complex]:
+def upright_square(box: Box, margin: float = 0.0) -> Square:
     """The square that `frame` cuts, as the similarity z -> a z + b that lays the unit square into the picture.
 
     Raises:
@@ -107,7 +110,7 @@ def upright_square(box: Box, margin: float = 0.0) -> tuple[complex, complex]:
     return complex(side, 0.0), complex(box.x + box.w / 2 - side / 2, box.y + box.h / 2 - side / 2)
 
 
-def shares_of_square(points: NDArray[np.floating], square: tuple[complex, complex]) -> NDArray[np.float64]:
+def shares_of_square(points: NDArray[np.floating], square: Square) -> NDArray[np.float64]:
     """Points of a picture as shares of a square that was cut from it.
 
     Args:

@@ -8,7 +8,17 @@ from typing import Literal
 import numpy as np
 
 from openfer.records import Box, Face, Points5, as_points5
-from openfer.vision.align import Alignment, align, colour_of, eye_distance, frame
+from openfer.vision.align import (
+    TEMPLATES,
+    Alignment,
+    Square,
+    colour_of,
+    eye_distance,
+    fit_similarity,
+    frame,
+    upright_square,
+    warp,
+)
 from openfer.vision.detect import Detector
 from openfer.vision.image import Picture
 
@@ -30,11 +40,13 @@ class Cut:
         pixels: uint8 [size, size, 3].
         way: `points` cut by the row's own five points, `detected` by points found in its frame, `frame` as given.
         points5: the points it was cut by, pixels of the full picture; None for `frame`.
+        square: where it was cut: the similarity z -> a z + b that lays the unit square into the full picture.
     """
 
     pixels: Picture
     way: Way
     points5: Points5 | None
+    square: Square
 
 
 def cut_face(
@@ -64,10 +76,11 @@ def cut_face(
     if points5 is None:
         height, width = picture.shape[:2]
         given = box or Box(x=0, y=0, w=width, h=height)
-        pixels = frame(picture, given, alignment.margin, alignment.size, detail=alignment.detail)
-        return Cut(pixels=colour_of(pixels, alignment.colour), way="frame", points5=None)
-    pixels = align(picture, points5, alignment.template, alignment.size, detail=alignment.detail)
-    return Cut(pixels=colour_of(pixels, alignment.colour), way=way, points5=points5)
+        square, way = upright_square(given, alignment.margin), "frame"
+    else:
+        square = fit_similarity(TEMPLATES[alignment.template], np.asarray(points5, dtype=np.float64))
+    pixels = warp(picture, square, alignment.size, alignment.detail)
+    return Cut(pixels=colour_of(pixels, alignment.colour), way=way, points5=points5, square=square)
 
 
 def find_in_frame(picture: Picture, detector: Detector, *, box: Box | None = None) -> Face | None:
