@@ -48,6 +48,11 @@ EXPECTED = {
         {NEUTRAL: 1},
     ],
 }
+# Where one column alone has the most votes, both say the same.
+EXPECTED["plurality"] = [
+    shares if sum(count == max(votes) for count in votes) == 1 else None
+    for votes, shares in zip(WORKED_VOTES, EXPECTED["argmax"], strict=True)
+]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -137,12 +142,20 @@ def test_no_votes_at_all_is_no_neutral_face() -> None:
         assert apply_rule(np.zeros((0, 10), dtype=np.uint8), rule)[0].shape == (0, 8)
 
 
-def test_evaluation_is_by_majority_except_for_argmax() -> None:
+def test_a_tie_has_no_plurality() -> None:
+    counts = np.array([(5, 5) + (0,) * 8, (4, 3, 3) + (0,) * 7, (5, 0, 0, 0, 0, 0, 0, 0, 5, 0), (0,) * 8 + (6, 4)])
+    distribution, status = apply_rule(counts, "plurality")
+    assert status.tolist() == ["no majority", "ok", "no majority", "unknown"]
+    np.testing.assert_array_equal(distribution[1], np.eye(8)[NEUTRAL])
+
+
+def test_evaluation_is_by_majority_except_for_rules_of_raw_counts() -> None:
     assert rule_for("train", "crossentropy") == "crossentropy"
     assert rule_for("validation", "crossentropy") == "majority"
     assert rule_for("test", "argmax") == "argmax"
     assert describe_rule("crossentropy") == "crossentropy (train), majority (validation, test)"
     assert describe_rule("argmax") == "argmax"
+    assert rule_for("validation", "plurality") == describe_rule("plurality") == "plurality"
 
 
 def test_fields_of_one_hot_rules_have_no_votes() -> None:
@@ -172,10 +185,12 @@ def test_counts_of_the_real_votes() -> None:
         ("votes", "crossentropy"): (27_947, 3_508),
         ("votes", "multi_target"): (27_667, 3_472),
         ("votes", "argmax"): (28_385, 3_555),
+        ("votes", "plurality"): (26_940, 3_396),
         ("votes_new", "majority"): (25_057, 3_199),
         ("votes_new", "crossentropy"): (27_956 - 3, 3_505),
         ("votes_new", "multi_target"): (27_671 - 3, 3_472),
         ("votes_new", "argmax"): (28_386, 3_553),
+        ("votes_new", "plurality"): (26_937, 3_396),
     }
     files = [np.load(SHARED / name, allow_pickle=False) for name in ("ferplus_train.npz", "ferplus_valid.npz")]
     for (source, rule), counts in expected.items():

@@ -63,7 +63,7 @@ def scan_command(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="ferplus: majority (default), crossentropy, multi_target or argmax. rafdb: distribution.",
+            help="ferplus: majority (default), crossentropy, multi_target, argmax or plurality. rafdb: distribution.",
         ),
     ] = None,
     fold: Annotated[

@@ -19,9 +19,11 @@ EMOTIONS = len(LABELS)
 COLUMNS = (*LABELS.names, "unknown", "NF")
 UNKNOWN, NOT_A_FACE, NO_MAJORITY = "unknown", "not a face", "no majority"
 
-RULES = ("majority", "crossentropy", "multi_target", "argmax")
-ONE_HOT = ("majority", "argmax")
+RULES = ("majority", "crossentropy", "multi_target", "argmax", "plurality")
+ONE_HOT = ("majority", "argmax", "plurality")
 """Rules that give one label rather than a distribution."""
+RAW = ("argmax", "plurality")
+"""Rules that read the counts as they are, and make the labels of every split."""
 MAX_KEPT = 3
 """`crossentropy` drops a picture that more emotions than these share."""
 
@@ -32,13 +34,15 @@ Mask = NDArray[np.bool_]
 def apply_rule(counts: NDArray[np.integer[Any]], rule: str) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Votes to target distributions, as the FER+ training code does it.
 
-    Except for `argmax`, single votes are noise: every count of 1 becomes 0. S is the sum of what is left.
+    Except for `argmax` and `plurality`, single votes are noise: every count of 1 becomes 0. S is the sum of what is
+    left.
 
     - `majority`: one-hot at the largest count m (first one if tied); dropped unless m > S/2.
     - `crossentropy`: the largest counts until 3/4 of S or three columns are taken, ended by unknown or not-a-face;
       dropped unless they hold more than S/2, or where ties take more than three columns.
     - `multi_target`: columns of at least 0.3 S; dropped unless they hold more than S/2.
     - `argmax`: one-hot at the largest raw count (first one if tied). Not in the original code, but in many papers.
+    - `plurality`: the same, but dropped where several columns share the largest count.
 
     Every rule drops a picture whose largest kept column is unknown or not-a-face.
 
@@ -63,7 +67,7 @@ def apply_rule(counts: NDArray[np.integer[Any]], rule: str) -> tuple[NDArray[np.
     raw = counts.astype(np.int64)
     if raw.min(initial=0) < 0:
         raise DataError(f"votes: expected counts >= 0, got {raw.min()}")
-    votes = raw if rule == "argmax" else np.where(raw > 1, raw, 0)
+    votes = raw if rule in RAW else np.where(raw > 1, raw, 0)
     total = votes.sum(axis=1)
     kept, enough = _KEEP[rule](votes, total)
     chosen = np.where(kept, votes, 0)
@@ -77,11 +81,11 @@ def apply_rule(counts: NDArray[np.integer[Any]], rule: str) -> tuple[NDArray[np.
 
 
 def rule_for(split: str, rule: str) -> str:
-    """The rule that a split's labels are made by: evaluation is by `majority`, except that `argmax` rules everywhere.
+    """The rule that a split's labels are made by: evaluation is by `majority`, except that `RAW` rules hold everywhere.
 
     The original code trains by any rule but validates and tests by majority; papers that use arg-max do so throughout.
     """
-    return rule if split == "train" or rule == "argmax" else "majority"
+    return rule if split == "train" or rule in RAW else "majority"
 
 
 def describe_rule(rule: str) -> str:
@@ -106,6 +110,10 @@ def vote_fields(counts: NDArray[np.integer[Any]], rule: str) -> list[dict[str, A
 def _largest(votes: Counts, total: Counts) -> tuple[Mask, Mask]:
     del total
     return np.arange(votes.shape[1]) == votes.argmax(axis=1)[:, None], np.ones(len(votes), dtype=bool)
+
+
+def _plurality(votes: Counts, total: Counts) -> tuple[Mask, Mask]:
+    return _largest(votes, total)[0], (votes == votes.max(axis=1, initial=0)[:, None]).sum(axis=1) == 1
 
 
 def _majority(votes: Counts, total: Counts) -> tuple[Mask, Mask]:
@@ -139,4 +147,10 @@ def _crossentropy(votes: Counts, total: Counts) -> tuple[Mask, Mask]:
     return kept, (2 * taken > total) & (number <= MAX_KEPT)
 
 
-_KEEP = {"majority": _majority, "crossentropy": _crossentropy, "multi_target": _multi_target, "argmax": _largest}
+_KEEP = {
+    "majority": _majority,
+    "crossentropy": _crossentropy,
+    "multi_target": _multi_target,
+    "argmax": _largest,
+    "plurality": _plurality,
+}

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openfer.errors import DataError, did_you_mean
+from openfer.evaluate.episodes.record import EpisodeFacts
 from openfer.files import read_parquet, replacing
 from openfer.labels import LabelSet
 from openfer.records import OK
@@ -52,6 +53,7 @@ class Context:
         command: the command that wrote the file.
         versions: program or library -> version.
         warnings: what a reader of the numbers must know, such as that the model's answers depend on the batch.
+        episodes: few-shot evaluation only: what the rows are queries of; `row` is then a query's number.
     """
 
     model: str = ""
@@ -69,6 +71,7 @@ class Context:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    episodes: EpisodeFacts | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Context:
@@ -76,6 +79,8 @@ class Context:
         known = {name.name: values[name.name] for name in fields(cls) if name.name in values}
         for name in ("left_out", "model_only", "warnings"):
             known[name] = tuple(known.get(name, ()))
+        if known.get("episodes") is not None:
+            known["episodes"] = EpisodeFacts.from_dict(known["episodes"])
         return cls(**known)
 
 

@@ -91,7 +91,7 @@ def score_manifest(
         [name if name in shared else None for name in truth],
         rows=rows,
         columns=columns | {"way": ways, "status": statuses, "name": [manifest.name(int(row)) for row in rows]},
-        context=_context(
+        context=context_of(
             bundle,
             manifest,
             rows_sha256=chosen.digest,
@@ -140,7 +140,7 @@ def cut_pictures(
         detector: the one that the rows were scored with; None goes straight to the frame.
     """
     alignment = bundle.card.input.alignment()
-    cuts = {row: _cut_row(manifest, row, alignment, detector) for row in rows}
+    cuts = {row: cut_row(manifest, row, alignment, detector) for row in rows}
     return {row: cut.pixels for row, cut in cuts.items() if isinstance(cut, Cut)}
 
 
@@ -168,14 +168,15 @@ def _cut_rows(
     def cut(place: int) -> Cut | str:
         if statuses[place] != OK:
             return statuses[place]
-        return _cut_row(manifest, int(rows[place]), alignment, detector)
+        return cut_row(manifest, int(rows[place]), alignment, detector)
 
     with ThreadPoolExecutor(thread_count(bundle.threads)) as pool:
         for start in range(0, len(rows), batch):
             yield list(pool.map(cut, range(start, min(start + batch, len(rows)))))
 
 
-def _cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detector | None) -> Cut | str:
+def cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detector | None) -> Cut | str:
+    """A row's face: by its own points, else by detected ones, else by its frame; or the status that says why not."""
     picture, status = decode(manifest, row)
     if picture is None:
         return status
@@ -197,7 +198,8 @@ def _answer(bundle: Bundle, cuts: list[Cut | str], shared: LabelSet) -> NDArray[
     return answers
 
 
-def _context(bundle: Bundle, manifest: Manifest, **protocol: Any) -> Context:
+def context_of(bundle: Bundle, manifest: Manifest, **protocol: Any) -> Context:
+    """What is known of model, data and program; `protocol` are further fields of `Context`."""
     return Context(
         model=bundle.card.name,
         model_sha256=bundle.card.graphs[GRAPH],

@@ -8,9 +8,9 @@ Votes: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, un
 of votes are there (they differ in 1,601 pictures), `--variant label` (the default) or `new` picks one.
 
 `--votes RULE` makes the labels of train (see `openfer.data.votes`); validation and test are always by `majority`,
-except that `argmax` rules everywhere. `--variant mek` reads train.txt and test.txt with lines of path and code, in the
-order of the votes. Rows that a rule drops stay, with its reason as their status. The box of
-label.csv is not read: it is the whole picture in every line.
+except that `argmax` and `plurality` hold everywhere. `--variant mek` reads train.txt and test.txt with lines of path
+and code, in the order of the votes. Rows that a rule drops stay, with its reason as their status. The box of label.csv
+is not read: it is the whole picture in every line.
 """
 
 from __future__ import annotations

@@ -41,7 +41,12 @@ def write_benchmark(benchmark: Benchmark, folder: Path) -> None:
 
 
 def write_into(benchmark: Benchmark, page: Path, name: str) -> None:
-    """Put a benchmark's Markdown between two comments of a page: `<!-- benchmark NAME -->`, `<!-- end NAME -->`.
+    """Put a benchmark's Markdown into a page; see `write_between`."""
+    write_between(page, name, markdown(benchmark))
+
+
+def write_between(page: Path, name: str, text: str) -> None:
+    """Put Markdown between two comments of a page: `<!-- benchmark NAME -->`, `<!-- end NAME -->`.
 
     Raises:
         ConfigError: the page has no such comments.
@@ -49,14 +54,14 @@ def write_into(benchmark: Benchmark, page: Path, name: str) -> None:
     """
     start, end = f"<!-- benchmark {name} -->", f"<!-- end {name} -->"
     try:
-        text = page.read_text(encoding="utf-8")
+        whole = page.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{page}: cannot be read ({error})") from error
     pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
-    if not pattern.search(text):
+    if not pattern.search(whole):
         raise ConfigError(f"{page}: expected a line '{start}' and, below it, '{end}'")
-    filled = f"{start}\n{markdown(benchmark)}\n{end}"
-    write_text(page, pattern.sub(lambda _: filled, text, count=1))
+    filled = f"{start}\n{text}\n{end}"
+    write_text(page, pattern.sub(lambda _: filled, whole, count=1))
 
 
 def markdown(benchmark: Benchmark) -> str:

@@ -44,7 +44,7 @@ class Matched:
         rows: number of different rows in all files together.
         left_out: why a row is not used -> how many.
         splits: of the used rows.
-        resampled: what belongs together: `subject`, `group` or `row`.
+        resampled: what belongs together: `subject`, `group`, `episode` or `row`.
         clusters: [N] numbers of people or clips; None where every row stands for itself.
         ways: way of cutting -> used rows, for each file; empty where it does not say.
     """
@@ -76,6 +76,7 @@ def match(files: Mapping[str, Predictions], rule: str = "same") -> Matched:
     """
     labels, left_out_labels = _shared_labels(files, rule)
     _check_manifests(files)
+    _check_episodes(files)
     classes = (*labels, *left_out_labels)
     numbers = [file.table["row"].to_numpy() for file in files.values()]
     rows = reduce(partial(np.intersect1d, assume_unique=True), numbers)
@@ -143,6 +144,19 @@ def _check_manifests(files: Mapping[str, Predictions]) -> None:
             )
 
 
+def _check_episodes(files: Mapping[str, Predictions]) -> None:
+    """A query means the same only in the same episodes."""
+    contexts = {name: file.context for name, file in files.items() if file.context.manifest}
+    hashes = {name: context.episodes.sha256 if context.episodes else "" for name, context in contexts.items()}
+    for name, own in hashes.items():
+        first, other = next(iter(hashes.items()))
+        if own != other:
+            raise DataError(
+                f"{name}: judged on other episodes ({own[:12] or 'none'}) than {first} ({other[:12] or 'none'}); "
+                "evaluate both on the same ones with --episodes FILE"
+            )
+
+
 def _check_truth(sides: Mapping[str, Predictions], wrong: Mask) -> None:
     if not wrong.any():
         return
@@ -205,11 +219,13 @@ def _reasons(sides: Sequence[Predictions], other_class: Mask, chosen: Mask) -> d
 
 
 def _clusters(sides: Sequence[Predictions]) -> tuple[str, Indices | None]:
-    """People where a file names them, else clips: what `evaluate` resamples. None where each has a single row."""
+    """People where a file names them, else clips or episodes: what `evaluate` resamples. None where each has a single
+    row."""
+    episodes = any(side.context.episodes for side in sides)
     for column in ("subject", "group"):
         for side in sides:
             names = side.column(column)
             numbers = cluster_numbers(names)
             if numbers.max() + 1 < len(numbers):
-                return column, numbers
+                return "episode" if episodes else column, numbers
     return "row", None

@@ -13,7 +13,7 @@ FORMAT = 1
 MCNEMAR, SIGN_FLIP = "mcnemar", "sign_flip"
 ALPHA = 0.05
 """A difference in accuracy counts as shown where its corrected p is below."""
-KINDS = {"subject": "people", "group": "clips", "row": "rows"}
+KINDS = {"subject": "people", "group": "clips", "episode": "episodes", "row": "rows"}
 """What the intervals draw -> its word in a sentence."""
 
 

@@ -113,8 +113,9 @@ def _about_rows(matched: Matched, names: tuple[str, ...]) -> Iterator[str]:
     kind, count = KINDS[matched.resampled], used
     if matched.clusters is not None:
         count = int(matched.clusters.max()) + 1
+        column = "group" if matched.resampled == "episode" else matched.resampled
         yield (
-            f"Rows are not independent: {used:,} rows of {count:,} {kind} (column '{matched.resampled}'). Intervals "
+            f"Rows are not independent: {used:,} rows of {count:,} {kind} (column '{column}'). Intervals "
             f"draw whole {kind}, and p is that of the sign-flip test over {kind}; McNemar's test would take every row "
             "as independent."
         )
@@ -127,7 +128,7 @@ def _about_files(matched: Matched, contexts: Mapping[str, Context]) -> Iterator[
     if unknown:
         who = "No file says" if len(unknown) == len(contexts) else f"{', '.join(unknown)}: the file does not say"
         yield f"{who} which manifest it judges; rows are matched by number, and only their truths were checked."
-    if "train" in matched.splits:
+    if "train" in matched.splits and not any(context.episodes for context in contexts.values()):
         yield "Some rows are of the split 'train': a model is better on rows that it was trained on."
     ways = {name: dict(sorted(found.items())) for name, found in zip(contexts, matched.ways, strict=True) if found}
     if len({str(found) for found in ways.values()}) > 1:

@@ -40,7 +40,8 @@ def evaluate_predictions(
 ) -> EvaluationReport:
     """Judge predictions.
 
-    The intervals resample people where the predictions name them (`subject`), else clips (`group`), else rows.
+    The intervals resample people where the predictions name them (`subject`), else clips or episodes (`group`), else
+    rows.
 
     Args:
         predictions: answers and truth.
@@ -106,7 +107,7 @@ def _clusters(predictions: Predictions, counted: NDArray[np.int64]) -> tuple[str
         names = predictions.column(column)
         chosen = [names[row] for row in counted]
         if any(name is not None for name in chosen):
-            return column, cluster_numbers(chosen)
+            return "episode" if predictions.context.episodes else column, cluster_numbers(chosen)
     return "row", None
 
 
@@ -179,7 +180,9 @@ def _warnings(
     absent = [name for name, rows in zip(names, matrix.sum(axis=1), strict=True) if not rows]
     shared = f"Judged only on the {len(names)} classes that model and data share; left out: {_named(left_out)}."
     found = {
-        "The split is `train`: a model is better on rows that it was trained on.": context.split == "train",
+        "The split is `train`: a model is better on rows that it was trained on.": (
+            context.split == "train" and context.episodes is None
+        ),
         f"{counts.unreadable} of {counts.rows} rows could not be read and do not count.": counts.unreadable > 0,
         shared: bool(left_out),
         f"No row of class {', '.join(absent)}: means over classes leave it out.": bool(absent),

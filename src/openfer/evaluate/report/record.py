@@ -139,7 +139,7 @@ class EvaluationReport:
         classes: a line for each class.
         confusion: [K][K] counts, rows truth, columns predicted.
         reliability: bins of the confidence.
-        resampled: what the intervals' bootstrap drew: `subject`, `group` or `row`.
+        resampled: what the intervals' bootstrap drew: `subject`, `group`, `episode` or `row`.
         clusters: how many of them there are.
         draws: number of resampled data sets.
         not_counted: why a row does not count -> how many rows; the most frequent reasons first.

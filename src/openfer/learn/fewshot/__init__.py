@@ -1,0 +1,1 @@
+"""Learning from few pictures: what episodic methods share."""

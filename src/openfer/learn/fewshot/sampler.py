@@ -1,0 +1,101 @@
+"""Episodes as training steps: which samples stand in which one, and where their supports and queries are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from openfer.errors import ConfigError, DataError
+from openfer.evaluate.episodes.draw import draw_places
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeShape:
+    """What an episode is made of.
+
+    Args:
+        n_way: classes.
+        k_shot: supports a class.
+        n_query: queries a class.
+    """
+
+    n_way: int
+    k_shot: int
+    n_query: int
+
+    @property
+    def each(self) -> int:
+        """Pictures a class."""
+        return self.k_shot + self.n_query
+
+    @property
+    def pictures(self) -> int:
+        """Pictures an episode."""
+        return self.n_way * self.each
+
+    def cut(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """A step's values [b n (k + q), ...] as supports [b, n, k, ...] and queries [b, n q, ...], class by class.
+
+        Raises:
+            ConfigError: the step is not made of whole episodes.
+        """
+        if len(values) % self.pictures:
+            raise ConfigError(
+                f"optim.accumulate: {len(values)} pictures are not whole episodes of {self.pictures}; choose a batch "
+                "whose parts are"
+            )
+        grid = values.reshape(-1, self.n_way, self.each, *values.shape[1:])
+        return grid[:, :, : self.k_shot], grid[:, :, self.k_shot :].flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class EpisodeBatches:
+    """Steps of whole episodes, drawn anew every epoch; as many as the samples fill.
+
+    A step's samples lie as [b, n, k + q]: episode, class, supports before queries. A class with fewer than k + q
+    samples is never drawn.
+
+    Args:
+        labels: [N] columns of the samples' labels.
+        batch: samples a step at most: b = batch // (n (k + q)) episodes.
+        seed: of the draws.
+        shape: n, k and q.
+    """
+
+    labels: NDArray[np.int64]
+    batch: int
+    seed: int
+    shape: EpisodeShape
+
+    def epoch(self, epoch: int) -> list[NDArray[np.int64]]:
+        """See `Sampler.epoch`.
+
+        Raises:
+            ConfigError: a step is smaller than an episode.
+            DataError: fewer than n classes have k + q samples.
+        """
+        shape = self.shape
+        each_step = self.batch // shape.pictures
+        if not each_step:
+            raise ConfigError(f"optim.batch: {self.batch} pictures are less than an episode of {shape.pictures}")
+        counts = np.bincount(self.labels)
+        classes = np.flatnonzero(counts >= shape.each)
+        if len(classes) < shape.n_way:
+            raise DataError(
+                f"method.n_way: {len(classes)} classes have the {shape.each} training pictures that an episode needs, "
+                f"expected {shape.n_way}"
+            )
+        steps = max(1, len(self.labels) // self.batch)
+        ways, places = draw_places(
+            counts[classes],
+            episodes=steps * each_step,
+            n_way=shape.n_way,
+            each=shape.each,
+            entropy=(self.seed, epoch),
+        )
+        order = np.argsort(self.labels, kind="stable")
+        starts = (np.cumsum(counts) - counts)[classes]
+        return list(order[starts[ways][:, :, None] + places].reshape(steps, -1))

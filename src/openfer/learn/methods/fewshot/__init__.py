@@ -1,0 +1,1 @@
+"""Prototypical, relation and matching networks through easyfsl: what other few-shot methods are compared with."""
