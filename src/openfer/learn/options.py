@@ -122,9 +122,11 @@ class OptimOptions:
         momentum: of SGD.
         schedule: `cosine` (linear warm-up, then down to 0), `onecycle` (cosine up over 30 %, down to 0), `constant`,
             `inverse` (divided by 1 + decay x step), `exponential` (times 1 - decay after every epoch), `swin` (linear
-            warm-up from `start`, then a cosine that began at step 0, down to `floor`).
+            warm-up from `start`, then a cosine that began at step 0, down to `floor`), `wave` (a cosine down to 0 in
+            `period` steps, up again in as many, and so on), `step` (times `decay` every `period` epochs).
         warmup: steps of linear warm-up (not for `onecycle`).
-        decay: of `inverse` a step, of `exponential` an epoch.
+        decay: of `inverse` a step, of `exponential` an epoch, of `step` a period.
+        period: of `wave` steps, of `step` epochs.
         start, floor: first and last learning rate of `swin`, as shares of the peak.
         lag: steps that `swin` lags behind; its first rate lasts so much longer.
         epochs: passes over the training rows; steps: updates instead, where it is not `none`.
@@ -137,9 +139,10 @@ class OptimOptions:
     lr: Positive = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 0.05
     momentum: Below1 = 0.9
-    schedule: Literal["cosine", "onecycle", "constant", "inverse", "exponential", "swin"] = "cosine"
+    schedule: Literal["cosine", "onecycle", "constant", "inverse", "exponential", "swin", "wave", "step"] = "cosine"
     warmup: Annotated[int, Ge(0)] = 0
     decay: Annotated[float, Ge(0)] = 0.0
+    period: Count = 100
     start: Share = 0.001
     floor: Share = 0.01
     lag: Annotated[int, Ge(0)] = 0

@@ -31,8 +31,17 @@ def read_published(file: Path) -> dict[str, Tensor]:
     for name in STATES:
         if isinstance(values, Mapping) and isinstance(values.get(name), Mapping):
             values = values[name]
-    tensors = {str(name): value for name, value in dict(values).items()} if isinstance(values, Mapping) else {}
-    tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    tensors = _tensors(values)
+    if not any(value.ndim for value in tensors.values()) and isinstance(values, Mapping):
+        # Several networks, each under a name of its own; beside them perhaps a score as a tensor.
+        inner = {f"{name}.": _tensors(part) for name, part in values.items()}
+        tensors = {prefix + name: value for prefix, part in inner.items() for name, value in part.items()}
     if not tensors:
         raise ModelError(f"{file}: no tensors by name in it; expected a state dict")
     return tensors
+
+
+def _tensors(values: object) -> dict[str, Tensor]:
+    if not isinstance(values, Mapping):
+        return {}
+    return {str(name): value for name, value in values.items() if isinstance(value, Tensor)}

@@ -32,6 +32,10 @@ def lr_factor(optim: OptimOptions, step: int, total: int) -> float:
         return 1.0
     if optim.schedule == "inverse":
         return 1 / (1 + optim.decay * (step - optim.warmup))
+    if optim.schedule == "wave":
+        return (1 + cos(pi * (step - optim.warmup) / optim.period)) / 2
+    if optim.schedule == "step":
+        return optim.decay ** (step * optim.epochs // total // optim.period)
     if optim.schedule == "exponential":
         return max(0.0, 1 - optim.decay) ** (step * optim.epochs // total)
     return _fall(step - optim.warmup, total - optim.warmup)
