@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from openfer.errors import ConfigError
 from openfer.labels import LABEL_SETS
 from openfer.learn.export import to_onnx
-from openfer.learn.method import INPUTS, Method, Output, Stage, Task, build_method, known_methods
+from openfer.learn.method import INPUTS, Method, Output, Stage, Task, build_method, in_use, known_methods
 from openfer.learn.options import BackboneOptions
 from openfer.learn.recipe import FIDELITIES, MethodChoice, parse_recipe
 
@@ -27,13 +27,23 @@ BACKBONES = {  # with BatchNorm and without, convolutions and attention; some he
     "test_vit": BackboneOptions(name="test_vit", size=SIZE),
 }
 FIRST = next(iter(BACKBONES))
+PYRAMIDS = {  # what stands in their place for a method that reads maps of four levels
+    "test_efficientnet": BackboneOptions(name="test_efficientnet", size=64),
+    "test_vit": BackboneOptions(name="test_convnext", size=64),
+}
+SMALL: dict[str, dict[str, Any]] = {"aue": {"feature": 32, "decoder": 8, "window": 8, "fusion": 16}}
+"""Options of methods that are large as published."""
+
+
+def task_of(name: str, backbone: str) -> Task:
+    backbones = PYRAMIDS if name == "aue" else BACKBONES
+    return Task(labels=LABELS, backbone=backbones[backbone], class_counts=np.array([40, 30, 20, 10, 5, 3, 2]))
 
 
 def build(name: str, backbone: str, fidelity: Any = "intended") -> tuple[Method, nn.Module]:
     torch.manual_seed(0)
-    method = build_method(MethodChoice(name=name, fidelity=fidelity))
-    counts = np.array([40, 30, 20, 10, 5, 3, 2])
-    return method, method.network(Task(labels=LABELS, backbone=BACKBONES[backbone], class_counts=counts))
+    method = build_method(MethodChoice(name=name, fidelity=fidelity, options=SMALL.get(name, {})))
+    return method, method.network(task_of(name, backbone))
 
 
 def batch_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
@@ -47,9 +57,26 @@ def batch_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
         "one_hot": one_hot,
         "row": torch.arange(len(labels)),
     }
+    size = task_of(method.name, FIRST).backbone.size
     for name in method.inputs:
-        batch[name] = torch.randn(len(labels), 3, SIZE, SIZE, generator=generator)
+        batch[name] = torch.randn(len(labels), 3, size, size, generator=generator)
+        if name == "landmarks":
+            batch[name] = 0.2 + 0.6 * torch.rand(len(labels), 68, 2, generator=generator)
     return batch
+
+
+def inputs_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
+    """What a network in use is given, of a batch."""
+    batch = batch_of(method, labels)
+    return {name: batch[name] for name in in_use(method.inputs)}
+
+
+def step_of(method: Method, labels: list[int]) -> dict[str, Tensor]:
+    """A batch of a training step: of these labels, or a whole episode for a method that learns from episodes."""
+    shape = getattr(method.options, "shape", None)
+    if shape is not None:
+        labels = [way for way in range(shape.n_way) for _ in range(shape.k_shot + shape.n_query)]
+    return batch_of(method, labels)
 
 
 def loss_of(method: Method, network: nn.Module, batch: dict[str, Tensor], stage: Stage) -> Tensor:
@@ -103,7 +130,9 @@ def test_facts_and_options(name: str) -> None:
 def test_forward_gives_what_the_contract_says(name: str, backbone: str, fidelity: Any) -> None:
     method, network = build(name, backbone, fidelity)
     batch = batch_of(method, [0, 1, 2, 3, 4])
-    outputs = [network.train()(**{key: batch[key] for key in method.inputs}), network.eval()(image=batch["image"])]
+    used = {key: batch[key] for key in in_use(method.inputs)}
+    outputs = [network.train()(**{key: batch[key] for key in method.inputs}), network.eval()(**used)]
+    outputs.append(network.eval()(image=batch["image"]))  # what else a face has may be unknown
     for output in outputs:
         assert isinstance(output, Output)
         assert output.logits.shape == (5, len(LABELS))
@@ -121,7 +150,7 @@ def test_losses_are_finite_and_reach_every_parameter(name: str, backbone: str, l
     reached: set[str] = set()
     for stage in method.stages():
         network.zero_grad()
-        loss_of(method, network.train(), batch_of(method, labels), stage).backward()  # type: ignore[no-untyped-call]
+        loss_of(method, network.train(), step_of(method, labels), stage).backward()  # type: ignore[no-untyped-call]
         for key, parameter in network.named_parameters():
             if parameter.grad is not None:
                 assert torch.isfinite(parameter.grad).all(), key
@@ -137,7 +166,7 @@ def test_a_small_step_down_the_gradient_lowers_the_loss(name: str, backbone: str
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    batch, stage = batch_of(method, [0, 1, 2, 3, 4, 5, 6, 0]), method.stages()[0]
+    batch, stage = step_of(method, [0, 1, 2, 3, 4, 5, 6, 0]), method.stages()[0]
     before = loss_of(method, network.train(), batch, stage)
     before.backward()  # type: ignore[no-untyped-call]
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
@@ -187,14 +216,14 @@ def test_the_sampler_depends_on_seed_and_epoch_alone(name: str) -> None:
 def test_an_answer_does_not_depend_on_batch_mates(name: str, backbone: str) -> None:
     method, network = build(name, backbone)
     used = method.export_network(network).eval()
-    image = batch_of(method, [0] * 9)["image"]
+    given = inputs_of(method, [0] * 9)
     order = torch.tensor([4, 0, 8, 2, 6, 1, 3, 7, 5])
     with torch.no_grad():
-        whole = used(image=image)
-        turned = used(image=image[order])
-        alone = [used(image=image[row : row + 1]) for row in range(9)]
-        others = used(image=torch.cat([image[:3], 5 * torch.ones_like(image[3:])]))
-    for field in ("logits", "embedding"):
+        whole = used(**given)
+        turned = used(**{key: value[order] for key, value in given.items()})
+        alone = [used(**{key: value[row : row + 1] for key, value in given.items()}) for row in range(9)]
+        others = used(**{key: torch.cat([value[:3], 5 * torch.ones_like(value[3:])]) for key, value in given.items()})
+    for field in (name for name in Output._fields if getattr(whole, name) is not None):
         value = getattr(whole, field)
         torch.testing.assert_close(getattr(turned, field), value[order], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(torch.cat([getattr(one, field) for one in alone]), value, rtol=1e-4, atol=1e-5)
@@ -216,7 +245,7 @@ def test_export_leaves_the_trained_network_as_it_is(name: str) -> None:
 @each
 def test_only_a_method_that_says_so_has_a_form_that_depends_on_the_batch(name: str) -> None:
     method, network = build(name, FIRST)
-    image = batch_of(method, [0] * 6)["image"]
+    image = inputs_of(method, [0] * 6)["image"]
     if not method.batch_coupled:
         with pytest.raises(ConfigError, match="without --coupled"):
             method.coupled_network(network)
@@ -231,16 +260,18 @@ def test_only_a_method_that_says_so_has_a_form_that_depends_on_the_batch(name: s
 def test_the_exported_graph_gives_the_same_answers(name: str, backbone: str) -> None:
     method, network = build(name, backbone)
     used = method.export_network(network).eval()
-    image = batch_of(method, [0] * 5)["image"]
-    graph = to_onnx(used, SIZE)
+    given = inputs_of(method, [0] * 5)
+    graph = to_onnx(used, task_of(name, backbone).backbone.size, in_use(method.inputs))
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
-    assert [value.name for value in session.get_inputs()] == ["image"]
+    assert [value.name for value in session.get_inputs()] == list(in_use(method.inputs))
     with torch.no_grad():
-        wanted = used(image=image)
+        wanted = used(**given)
+    names = [value.name for value in session.get_outputs()]
+    assert {"logits", "embedding"} <= set(names)
     for count in (1, 5):
-        got = session.run(["logits", "embedding"], {"image": image[:count].numpy()})
-        np.testing.assert_allclose(got[0], wanted.logits[:count].numpy(), rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(got[1], wanted.embedding[:count].numpy(), rtol=1e-3, atol=1e-4)
+        got = session.run(names, {key: value[:count].numpy() for key, value in given.items()})
+        for field, values in zip(names, got, strict=True):
+            np.testing.assert_allclose(values, getattr(wanted, field)[:count].numpy(), rtol=1e-3, atol=1e-4)
 
 
 @each
@@ -248,10 +279,9 @@ def test_the_exported_graph_gives_the_same_answers(name: str, backbone: str) -> 
 def test_weights_survive_saving(name: str, backbone: str) -> None:
     method, network = build(name, backbone)
     torch.manual_seed(99)
-    other = method.network(
-        Task(labels=LABELS, backbone=BACKBONES[backbone], class_counts=np.ones(len(LABELS), dtype=np.int64))
-    )
+    counts = np.ones(len(LABELS), dtype=np.int64)
+    other = method.network(dataclasses.replace(task_of(name, backbone), class_counts=counts))
     other.load_state_dict(network.state_dict())
-    image = batch_of(method, [0, 1])["image"]
+    given = inputs_of(method, [0, 1])
     with torch.no_grad():
-        assert torch.equal(other.eval()(image=image).logits, network.eval()(image=image).logits)
+        assert torch.equal(other.eval()(**given).logits, network.eval()(**given).logits)

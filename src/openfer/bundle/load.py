@@ -68,12 +68,19 @@ class Bundle:
         return opened
 
     def run(
-        self, pictures: Picture, *, outputs: tuple[str, ...] = ("logits",), batch: int = BATCH
+        self,
+        pictures: Picture,
+        *,
+        landmarks: Array | None = None,
+        outputs: tuple[str, ...] = ("logits",),
+        batch: int = BATCH,
     ) -> tuple[Array, ...]:
         """Outputs of the network.
 
         Args:
             pictures: uint8 [N, size, size, 3], cut by the card's alignment (its colour included).
+            landmarks: float32 [N, 68, 2] (x, y), shares of the pictures' side, NaN where a face has none; None for no
+                face. Only for a model whose card has this input.
             outputs: names of the card's outputs, such as `logits` [N, K] and `embedding` [N, D].
             batch: how many pictures the network gets at once; the answers do not depend on it.
 
@@ -81,30 +88,39 @@ class Bundle:
             float32 arrays, one an output, rows in the order of `pictures`.
 
         Raises:
-            ModelError: an output that the bundle does not have.
+            ModelError: an output that the bundle does not have, or landmarks that it does not read.
         """
         for name in outputs:
             if name not in self.card.outputs:
                 raise ModelError(f"{self.path}: no output '{name}'; {did_you_mean(name, self.card.outputs)}")
+        wants = "landmarks" in self.card.inputs
+        if landmarks is not None and not wants:
+            raise ModelError(f"{self.path}: reads no landmarks")
+        if landmarks is None and wants:
+            landmarks = np.full((len(pictures), 68, 2), np.nan, dtype=np.float32)
+        parts = []
         # An empty batch still goes through the graph, so that the shapes of the results are right.
-        starts = range(0, max(1, len(pictures)), batch)
-        parts = [
-            self._session.run(outputs, {"image": normalise(pictures[start : start + batch], self.card)})
-            for start in starts
-        ]
+        for start in range(0, max(1, len(pictures)), batch):
+            given = {"image": normalise(pictures[start : start + batch], self.card)}
+            if landmarks is not None:
+                given["landmarks"] = np.asarray(landmarks[start : start + batch], dtype=np.float32)
+            parts.append(self._session.run(outputs, given))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def probabilities(self, pictures: Picture, *, columns: Sequence[int] | None = None) -> Array:
+    def probabilities(
+        self, pictures: Picture, *, landmarks: Array | None = None, columns: Sequence[int] | None = None
+    ) -> Array:
         """Calibrated probabilities of pictures uint8 [N, size, size, 3].
 
         Args:
             pictures: cut by the card's alignment.
+            landmarks: see `run`.
             columns: the labels to choose among; the probabilities of these alone sum to 1. None for all.
 
         Returns:
             [N, K], or one column for each of `columns`.
         """
-        return self.calibrated(self.run(pictures)[0], columns=columns)
+        return self.calibrated(self.run(pictures, landmarks=landmarks)[0], columns=columns)
 
     def calibrated(self, logits: Array, *, columns: Sequence[int] | None = None) -> Array:
         """As `probabilities`, of the network's logits [N, K]."""

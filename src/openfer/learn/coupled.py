@@ -31,9 +31,14 @@ class CoupledModel(Bundle):
     network: nn.Module
 
     def run(
-        self, pictures: Picture, *, outputs: tuple[str, ...] = ("logits",), batch: int = BATCH
+        self,
+        pictures: Picture,
+        *,
+        landmarks: Array | None = None,
+        outputs: tuple[str, ...] = ("logits",),
+        batch: int = BATCH,
     ) -> tuple[Array, ...]:
-        """See `Bundle.run`; `batch` means nothing here."""
+        """See `Bundle.run`; `batch` means nothing here, and no such method reads landmarks."""
         with torch.no_grad():
             output = self.network(image=torch.from_numpy(normalise(pictures, self.card)))
         return tuple(np.asarray(getattr(output, name).numpy(), dtype=np.float32) for name in outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from openfer.learn.backbones import read_weights
 from openfer.learn.card import OUTPUTS, make_card, report_metrics
 from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
 from openfer.learn.half import halve_initialisers
-from openfer.learn.method import Method, Output, Task, build_method
+from openfer.learn.method import Method, Output, Task, build_method, in_use
 from openfer.learn.recipe import Recipe, load_recipe
 from openfer.learn.record import RUN, read_facts
+from openfer.records import Box
 from openfer.vision.align import Alignment, align, colour_of
 from openfer.vision.detect import load_detector
 from openfer.vision.image import Picture, read_image
+from openfer.vision.landmarks import Landmarker, square_of_frame
 from openfer.vision.portraits import portrait_paths
 
 OPSET = 18
@@ -72,7 +74,7 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
         raise ModelError(f"{out}: cannot be written ({error.strerror}); choose another folder") from error
     try:
         (beside / WEIGHTS).write_bytes(save(half_weights(network)))
-        full = to_onnx(exported, recipe.backbone.size)
+        full = to_onnx(exported, recipe.backbone.size, in_use(method.inputs))
         outputs = [value.name for value in full.graph.output]
         # Half as large where that keeps the answers, else as exact as it gets.
         for last, graph in enumerate((halve_initialisers(full), full)):
@@ -135,8 +137,9 @@ class _Named(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        output: Output = self.network(image=image)
+    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> tuple[Tensor, ...]:
+        given = {"image": image} if landmarks is None else {"image": image, "landmarks": landmarks}
+        output: Output = self.network(**given)
         return tuple(offered(output).values())
 
 
@@ -146,32 +149,39 @@ def offered(output: Output) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def to_onnx(network: nn.Module, size: int) -> onnx.ModelProto:
-    """The network as an ONNX graph with a free batch size."""
+def to_onnx(network: nn.Module, size: int, inputs: Sequence[str] = ("image",)) -> onnx.ModelProto:
+    """The network as an ONNX graph with a free batch size.
+
+    Args:
+        network: of a method.
+        size: of its pictures, pixels.
+        inputs: what it is given in use.
+    """
     wrapped = _Named(network).eval()
-    image = torch.zeros(2, 3, size, size)
+    examples = {"image": torch.zeros(2, 3, size, size), "landmarks": torch.full((2, 68, 2), 0.5)}
+    examples = {name: examples[name] for name in inputs}
     with torch.no_grad():
-        outputs = offered(network.eval()(image=image))
-    return trace(wrapped, "image", image, list(outputs))
+        outputs = offered(network.eval()(**examples))
+    return trace(wrapped, examples, list(outputs))
 
 
-def trace(network: nn.Module, name: str, example: Tensor, outputs: Sequence[str]) -> onnx.ModelProto:
-    """A network of one input as an ONNX graph, the first axis of whose input is free.
+def trace(network: nn.Module, examples: Mapping[str, Tensor], outputs: Sequence[str]) -> onnx.ModelProto:
+    """A network as an ONNX graph, the first axis of whose inputs is free.
 
     Args:
         network: in evaluation mode.
-        name: of the input, also of `forward`'s argument.
-        example: an input, two rows or more.
+        examples: its inputs by name, in the order of `forward`'s arguments; two rows or more.
         outputs: names of what `forward` returns.
     """
+    rows = torch.export.Dim("n", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             network,
-            (example,),
-            input_names=[name],
+            tuple(examples.values()),
+            input_names=list(examples),
             output_names=outputs,
-            dynamic_shapes={name: {0: torch.export.Dim("n", min=1)}},
+            dynamic_shapes={name: {0: rows} for name in examples},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -206,18 +216,36 @@ def parity(network: nn.Module, bundle: Bundle) -> tuple[float, float]:
         share of their own length (0 where there are none).
     """
     faces = real_faces(bundle.card.input.alignment())
+    landmarks = landmarks_of(faces) if "landmarks" in bundle.card.inputs else None
+    given = (
+        torch.from_numpy(normalise(faces, bundle.card)),
+        None if landmarks is None else torch.from_numpy(landmarks),
+    )
     with torch.no_grad():
-        wanted = _Named(network)(torch.from_numpy(normalise(faces, bundle.card)))
+        wanted = _Named(network)(*given)
     probabilities = embeddings = 0.0
     for batch in BATCHES:
-        got = [torch.from_numpy(values) for values in bundle.run(faces, outputs=bundle.card.outputs, batch=batch)]
+        run = bundle.run(faces, landmarks=landmarks, outputs=bundle.card.outputs, batch=batch)
+        got = [torch.from_numpy(values) for values in run]
         apart = (torch.softmax(wanted[0], 1) - torch.softmax(got[0], 1)).abs()
         probabilities = max(probabilities, float(apart.max()))
         for ours, theirs in zip(wanted[1:], got[1:], strict=True):
-            ours, theirs = ours.flatten(1), theirs.flatten(1)
+            if not torch.equal(ours.isnan(), theirs.isnan()):
+                return probabilities, float("inf")
+            ours, theirs = ours.nan_to_num().flatten(1), theirs.nan_to_num().flatten(1)
             share = (ours - theirs).norm(dim=1) / ours.norm(dim=1).clamp(min=1e-6)
             embeddings = max(embeddings, float(share.max()))
     return probabilities, embeddings
+
+
+def landmarks_of(faces: Picture) -> NDArray[np.float32]:
+    """Landmarks of cut faces uint8 [N, S, S, 3], shares of their side, [N, 68, 2]; NaN for the last, as if unknown."""
+    side = faces.shape[1]
+    square = square_of_frame(Box(x=0.0, y=0.0, w=side, h=side))
+    landmarker = Landmarker.load()
+    found = np.stack([landmarker.find(face, [square])[0].points for face in faces]) / np.float32(side)
+    found[-1] = np.nan
+    return found.astype(np.float32)
 
 
 def real_faces(alignment: Alignment) -> Picture:

@@ -59,7 +59,8 @@ class Loop:
         progress, run = self.progress, self.run
         self.network.train()
         for prefix in self.stage.frozen:
-            self.plain.get_submodule(prefix).eval()  # BatchNorm statistics stand still, too
+            # BatchNorm statistics stand still, too.
+            self.plain.get_submodule(prefix).train(prefix in self.stage.restless)
         done = progress.epoch * len(batches)
         saved = time.monotonic()
         sums: dict[str, torch.Tensor] = {}

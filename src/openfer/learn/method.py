@@ -72,12 +72,14 @@ class Stage:
         epochs: None takes the recipe's.
         lr_scale: of the recipe's learning rate.
         frozen: prefixes of module names that stand still in this stage, BatchNorm statistics included.
+        restless: those of them whose statistics and dropout go on as in training all the same.
     """
 
     name: str = "train"
     epochs: int | None = None
     lr_scale: float = 1.0
     frozen: tuple[str, ...] = ()
+    restless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def export(network: LandmarkNet, path: Path) -> None:
     """
     shipped = Shipped(folded(network)).eval()
     crops = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), dtype=np.uint8)
-    graph = halve_initialisers(trace(shipped, "crops", torch.from_numpy(crops), OUTPUTS))
+    graph = halve_initialisers(trace(shipped, {"crops": torch.from_numpy(crops)}, OUTPUTS))
     with replacing(path) as beside:
         beside.write_bytes(graph.SerializeToString())
         with torch.no_grad():
