@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from openfer.data.manifest import load_manifest as load_manifest
     from openfer.errors import OpenFERError as OpenFERError
     from openfer.labels import LabelSet as LabelSet
+    from openfer.predict.analysis import analyze as analyze
     from openfer.predict.predictor import Predictor as Predictor
-    from openfer.predict.predictor import analyze as analyze
     from openfer.records import Box as Box
     from openfer.records import Face as Face
     from openfer.records import Prediction as Prediction
@@ -33,7 +33,7 @@ _HOMES = {
     "OpenFERError": "errors",
     "Prediction": "records",
     "Predictor": "predict.predictor",
-    "analyze": "predict.predictor",
+    "analyze": "predict.analysis",
     "load_manifest": "data.manifest",
 }
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from openfer.labels import AU_NAMES, action_unit
+
 Point = tuple[float, float]
 Points5 = tuple[Point, Point, Point, Point, Point]
 
@@ -22,6 +24,8 @@ UNREADABLE = "unreadable"
 UNSUPPORTED = "unsupported"
 UNCERTAIN = "uncertain"
 """The label of a face whose confidence is under the limit that the user set."""
+NONE = "none"
+"""The label of a face that is too unlike all the pictures of a support."""
 
 
 def as_points5(values: Any) -> Points5:
@@ -132,6 +136,41 @@ class ClassMaps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaceUnits:
+    """A face's action units (AUs), the small movements that FACS numbers.
+
+        prediction.aus[12], prediction.aus["lip corner puller"], prediction.aus.named["lip corner puller"]
+
+    Args:
+        probabilities: number -> how likely the face shows it, 0 to 1.
+        attention: number -> its weight among the AUs that the expression was read from, 0 to 1; empty where the model
+            does not say.
+    """
+
+    probabilities: Mapping[int, float]
+    attention: Mapping[int, float] = field(default_factory=dict)
+
+    def __getitem__(self, unit: int | str) -> float:
+        """How likely the face shows a unit, by its number, `AU12` or its name in FACS.
+
+        Raises:
+            ConfigError: there is no such unit.
+            KeyError: the model does not read it.
+        """
+        return self.probabilities[action_unit(unit)]
+
+    @property
+    def named(self) -> dict[str, float]:
+        """Name in FACS -> how likely the face shows it."""
+        return {AU_NAMES[unit]: value for unit, value in self.probabilities.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FaceUnits:
+        """The inverse of `dataclasses.asdict`, also after a round trip through JSON, which has no numbers as keys."""
+        return cls(**{name: {int(unit): share for unit, share in part.items()} for name, part in values.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """One face's expression, or one picture's reason why there is none.
 
@@ -144,6 +183,9 @@ class Prediction:
         note: what a reader must know of how the picture was read, such as `first of 12 frames`; mostly empty.
         min_confidence: below it the label is `uncertain`, 0 to 1.
         maps: where the network found what it says; None where nobody asked for it.
+        similarity: to the pictures of the most probable class, -1 to 1; None where there is no support.
+        min_similarity: below it the label is `none`, -1 to 1; None for no limit.
+        aus: the action units; None where the model has none, or the face's 68 points were not found.
     """
 
     path: str
@@ -154,14 +196,27 @@ class Prediction:
     note: str = ""
     min_confidence: float = 0.0
     maps: ClassMaps | None = None
+    similarity: float | None = None
+    min_similarity: float | None = None
+    aus: FaceUnits | None = None
 
     @property
     def label(self) -> str | None:
-        """The most probable label's name, `uncertain` below `min_confidence`; None without a face."""
+        """The most probable label's name, `none` below `min_similarity`, `uncertain` below `min_confidence`.
+
+        None without a face.
+        """
         if not self.probabilities:
             return None
+        if self.similarity is not None and self.min_similarity is not None and self.similarity < self.min_similarity:
+            return NONE
         name = max(self.probabilities, key=self.probabilities.__getitem__)
         return UNCERTAIN if self.probabilities[name] < self.min_confidence else name
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the label is none of those that were chosen among: `none` or `uncertain`."""
+        return self.label is not None and self.label not in self.probabilities
 
     @property
     def failed(self) -> bool:
@@ -198,15 +253,27 @@ class Prediction:
             note=values["note"],
             min_confidence=values["min_confidence"],
             maps=None if values["maps"] is None else ClassMaps.from_dict(values["maps"]),
+            similarity=values["similarity"],
+            min_similarity=values["min_similarity"],
+            aus=None if values["aus"] is None else FaceUnits.from_dict(values["aus"]),
         )
 
-    def to_row(self, names: tuple[str, ...], *, landmarks: bool = False) -> dict[str, str | float | int | None]:
+    def to_row(
+        self,
+        names: tuple[str, ...],
+        *,
+        landmarks: bool = False,
+        similarity: bool = False,
+        units: tuple[int, ...] = (),
+    ) -> dict[str, str | float | int | None]:
         """One flat row of the table that `predict` writes, in column order; what is unknown is None.
 
         Args:
             names: the model's label names: one column `p_<name>` each.
             landmarks: at the end the columns `landmarks_quality`, and `landmark_<k>_x`, `landmark_<k>_y` and
                 `landmark_<k>_confidence` for k = 0 to 67; to hundredths of a pixel, thousandths of a chance.
+            similarity: after the probabilities the column `similarity`.
+            units: numbers of action units: after these `au_<number>` for each, then `attention_<number>`.
         """
         box, points = (self.found.box, self.found.points5) if self.found else (None, None)
         row: dict[str, str | float | int | None] = {"path": self.path, "face": self.face}
@@ -220,6 +287,12 @@ class Prediction:
         row["confidence"] = self.confidence
         for name in names:
             row[f"p_{name}"] = self.probabilities.get(name)
+        if similarity:
+            row["similarity"] = self.similarity
+        for unit in units:
+            row[f"au_{unit}"] = self.aus.probabilities.get(unit) if self.aus else None
+        for unit in units:
+            row[f"attention_{unit}"] = self.aus.attention.get(unit) if self.aus else None
         row["status"] = self.status
         row["note"] = self.note or None
         if landmarks:

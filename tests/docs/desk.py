@@ -15,6 +15,8 @@ from openfer.synth import draw_set
 from openfer.vision.align import frame
 from openfer.vision.image import grey
 from tests.docs.pages import ROOT
+from tests.predict.examples import UNITS, face
+from tests.predict.examples import lay_out as lay_out_examples
 
 USAGES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 FER2013 = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -33,6 +35,10 @@ def lay_out(folder: Path, astronaut: Path, coffee: Path) -> None:
     (folder / "holiday" / "notes.jpg").write_text("not a picture")
     shutil.copy(folder / "photo.jpg", folder / "one.jpg")
     shutil.copy(folder / "photo.jpg", folder / "two.jpg")
+    lay_out_examples(folder / "expressions", range(5))
+    (folder / "new").mkdir()
+    for number, name in enumerate((*UNITS, *UNITS)):
+        Image.fromarray(face(name, 10 + number, size=256)).save(folder / "new" / f"{number + 1}.png")
     faces = draw_set(140, 0, size=160)
     _class_folders(folder / "my_faces", faces)
     _crops(folder / "crops", faces)

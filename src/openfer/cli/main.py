@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from openfer import __version__
-from openfer.cli import benchmark, compare, data, demo, evaluate, export, importing, listing, predict, synth, train
+from openfer.cli import (
+    benchmark,
+    compare,
+    data,
+    demo,
+    evaluate,
+    export,
+    importing,
+    listing,
+    predict,
+    support,
+    synth,
+    train,
+)
 from openfer.cli.ends import INTERRUPTED, REFUSED, Commands, InterruptionError, close_output, prepare_streams, say
 from openfer.errors import OpenFERError
 
@@ -28,6 +41,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
+app.add_typer(support.app, name="support")
 app.add_typer(data.app, name="data")
 app.command("synth")(synth.synth)
 app.command("train")(train.train)

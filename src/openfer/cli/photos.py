@@ -27,6 +27,7 @@ class Tally:
     photos: int = 0
     faces: int = 0
     uncertain: int = 0
+    unlike: int = 0
     faceless: int = 0
     unreadable: int = 0
     unsupported: int = 0
@@ -45,11 +46,12 @@ class Tally:
 
     def add(self, picture: Source, rows: Sequence[Prediction]) -> None:
         """Count one photo."""
-        from openfer.records import NO_FACE, UNCERTAIN, UNSUPPORTED
+        from openfer.records import NO_FACE, NONE, UNCERTAIN, UNSUPPORTED
 
         self.photos += 1
         self.faces += sum(row.label is not None for row in rows)
         self.uncertain += sum(row.label == UNCERTAIN for row in rows)
+        self.unlike += sum(row.label == NONE and row.undecided for row in rows)
         self.noted += bool(rows[0].note)
         if any(row.failed for row in rows):
             unsupported = rows[0].status.startswith(UNSUPPORTED)
@@ -63,6 +65,7 @@ class Tally:
         """One line for people."""
         parts = [_count(self.photos, "photo"), _count(self.faces, "face")]
         parts += [f"{self.uncertain} uncertain"] if self.uncertain else []
+        parts += [f"{self.unlike} of none of the classes"] if self.unlike else []
         parts += [f"{self.faceless} without a face"] if self.faceless else []
         parts += [f"{self.unreadable} with something unreadable"] if self.unreadable else []
         parts += [f"{self.unsupported} of a kind that is not supported"] if self.unsupported else []

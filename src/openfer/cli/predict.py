@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import tee
 from pathlib import Path
@@ -67,6 +67,18 @@ def predict(
         str | None,
         typer.Option(metavar="NAMES", help="Choose among these only: a label set's name, or names with commas."),
     ] = None,
+    support: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR|F.npz",
+            help="Classes of your own instead of the model's: a folder with a folder of pictures for each, or what "
+            "`openfer support build` wrote.",
+        ),
+    ] = None,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="With --support: a face less like its class than S, -1 to 1, is `none`."),
+    ] = None,
     min_confidence: Annotated[
         float, typer.Option(metavar="C", help="A label less probable than C, 0 to 1, is `uncertain`.")
     ] = 0.0,
@@ -82,6 +94,7 @@ def predict(
     A photo without a face, or one that cannot be read, is a row too; its status says why.
     """
     from openfer.cli.models import resolve_model
+    from openfer.cli.support import model_of
     from openfer.predict.predictor import Predictor
     from openfer.predict.sinks.output import open_output
     from openfer.predict.sinks.overlays import OverlayFolder
@@ -91,12 +104,14 @@ def predict(
         raise ConfigError("--append: to which file? Name it with --out F")
     if cam and draw is None:
         raise ConfigError("--cam: where to? Name a folder for the overlays with --draw DIR")
+    if min_similarity is not None and support is None:
+        raise ConfigError("--min-similarity: to what? Name the examples with --support DIR")
     begun, tally = time.perf_counter(), Tally()
     with ExitStack() as until_done:
         enter = until_done.enter_context
         enter(stoppable())
         predictor = Predictor.load(
-            resolve_model(model),
+            resolve_model(model if support is None else model_of(model)),
             detector=detector,
             detect_size=detect_size,
             labels=labels,
@@ -106,17 +121,24 @@ def predict(
             maps=cam,
             landmarks=landmarks,
         )
+        if support is not None:
+            predictor = _with_support(predictor, support, min_similarity)
         names = predictor.labels.names
+        extra = {"landmarks": landmarks, "similarity": support is not None}
         show = enter(
             _standard_output(
-                names, json=json, landmarks=landmarks, table=out is None, needed=out is None and draw is None
+                names,
+                json=json,
+                extra=extra,
+                table=out is None,
+                needed=out is None and draw is None,
             )
         )
         overlays = OverlayFolder(draw, max_pixels=predictor.max_pixels) if draw is not None else None
         output = None
         if out is not None:
             settings = _settings(predictor, detector)
-            output = enter(open_output(out, names, settings=settings, append=append, landmarks=landmarks))
+            output = enter(open_output(out, names, settings=settings, append=append, **extra))
         pictures: Iterable[Source] = find_pictures(sources, leave_out=draw)
         if output is not None:
             pictures = output.left(pictures)
@@ -145,10 +167,27 @@ def predict(
         raise typer.Exit(1)
 
 
+def _with_support(predictor: Predictor, source: Path, min_similarity: float | None) -> Predictor:
+    """The predictor with classes of the user's own; a folder of them says how well they are told apart."""
+    from openfer.cli.support import say_notes, summary
+    from openfer.predict.support.check import leave_out
+    from openfer.predict.support.gather import gather
+
+    if not source.is_dir():
+        return predictor.with_support(source, min_similarity=min_similarity)
+    gathered = gather(source, predictor)
+    left_out = leave_out(gathered.support)
+    say_notes(gathered, left_out)
+    _say(summary(left_out))
+    return predictor.with_support(gathered.support, min_similarity=min_similarity)
+
+
 def _settings(predictor: Predictor, detector: str) -> dict[str, Any]:
     """The options that change answers, as they are: an interrupted run is continued with the same alone."""
     card = predictor.bundle.card
-    return {
+    mine = predictor.support
+    examples = {} if mine is None else {"--support": mine.digest, "--min-similarity": predictor.min_similarity}
+    return examples | {
         "--model": [card.graphs, card.input.model_dump(mode="json"), card.temperature],
         "--detector": detector,
         "--detect-size": predictor.detect_size,
@@ -166,14 +205,14 @@ def _read(predictor: Predictor, pictures: Iterable[Source]) -> Generator[tuple[S
 
 @contextmanager
 def _standard_output(
-    names: tuple[str, ...], *, json: bool, landmarks: bool, table: bool, needed: bool
+    names: tuple[str, ...], *, json: bool, extra: Mapping[str, bool], table: bool, needed: bool
 ) -> Iterator[Callable[[Sequence[Prediction]], None]]:
     """What to call to show the rows of a photo: as JSON, in a table, or not at all.
 
     Args:
         names: label names.
         json: as one JSON document, which comes before the table.
-        landmarks: with the 68 points, in JSON.
+        extra: further columns, in JSON: see `columns_of`.
         table: in a table.
         needed: whether the run has nothing else to do, so that it ends when nobody reads on.
     """
@@ -185,7 +224,7 @@ def _standard_output(
     writes: list[Callable[[Prediction], None]] = []
     if json:
         dump = until_done.enter_context(json_stream(sys.stdout))
-        writes.append(lambda row: dump(row_of(row, names, landmarks=landmarks)))
+        writes.append(lambda row: dump(row_of(row, names, **extra)))
     elif table:
         writes.append(until_done.enter_context(table_on(console())))
 

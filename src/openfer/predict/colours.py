@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from openfer.labels import canonical
-from openfer.records import UNCERTAIN
+from openfer.records import NONE, UNCERTAIN
 
 Colour = tuple[int, int, int]
 
@@ -30,14 +30,14 @@ LIGHT: Colour = (255, 255, 255)
 
 
 def colour_of(label: str | None, names: Sequence[str] = ()) -> Colour:
-    """RGB, 0 to 255; grey for no label and for `uncertain`.
+    """RGB, 0 to 255; grey for no label, `uncertain` and `none`.
 
     Args:
         label: a label's name; other words for the basic labels get the basic label's colour.
         names: all of the model's names: up to eight of them get different colours. A name outside the basic set has the
             same colour wherever it stands among the same names.
     """
-    if label is None or label == UNCERTAIN:
+    if label in (None, UNCERTAIN) or (label == NONE and NONE not in names):
         return NO_LABEL
     return _assigned((*names, label) if label not in names else tuple(names))[label]
 

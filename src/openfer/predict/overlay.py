@@ -14,7 +14,7 @@ from openfer.predict.drawing.heat import lay_heat, with_key
 from openfer.predict.drawing.outline import outline
 from openfer.predict.drawing.paint import bar, frame
 from openfer.predict.drawing.placing import place
-from openfer.records import UNCERTAIN, Prediction
+from openfer.records import Prediction
 from openfer.vision.image import Picture
 
 LONG, SHORT = 480, 160
@@ -53,7 +53,7 @@ def draw(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
         lay_heat(canvas, face.prediction, factor)
     for one in placed:
         colour = colour_of(one.face.prediction.label, tuple(one.face.prediction.probabilities))
-        frame(canvas, one.face.frame, colour, one.face.line, dashed=one.face.prediction.label == UNCERTAIN)
+        frame(canvas, one.face.frame, colour, one.face.line, dashed=one.face.prediction.undecided)
         if one.card:
             bar(canvas, one.tie, colour, max(1, one.face.line // 3))
     for face in reversed(faces):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from openfer.bundle.load import DEFAULT, Bundle, load_bundle
+from openfer.bundle.load import DEFAULT, Array, Bundle, load_bundle
 from openfer.errors import ConfigError, ModelError
 from openfer.labels import LabelSet, canonical, label_set
+from openfer.predict.flow import in_chunks
 from openfer.predict.look import Eye, ImageLike, Order, Seen, look
 from openfer.predict.maps import check_has_maps, class_maps
+from openfer.predict.support import SUPPORT_MODEL
+from openfer.predict.support.file import load_support
+from openfer.predict.support.gather import gather
+from openfer.predict.support.support import ModelKey, Support
 from openfer.records import Prediction
 from openfer.runtime import thread_count
 from openfer.vision.detect import DETECT_SIZE, Detector, load_detector
@@ -44,6 +48,8 @@ class Predictor:
         threads: upper bound of threads; None for all that this process may use.
         maps: whether predictions carry the model's class maps.
         landmarker: finds the faces' 68 points; None where nobody asked for them.
+        support: examples of classes of one's own, which then are the labels.
+        min_similarity: a face less like its class than this is `none`, -1 to 1; None for no limit.
     """
 
     bundle: Bundle
@@ -55,6 +61,8 @@ class Predictor:
     threads: int | None = None
     maps: bool = False
     landmarker: Landmarker | None = None
+    support: Support | None = None
+    min_similarity: float | None = None
 
     @classmethod
     def load(
@@ -69,6 +77,8 @@ class Predictor:
         threads: int | None = None,
         maps: bool = False,
         landmarks: bool = False,
+        support: str | Path | Support | None = None,
+        min_similarity: float | None = None,
     ) -> Predictor:
         """A predictor from a model's name or folder.
 
@@ -83,10 +93,16 @@ class Predictor:
             threads: upper bound of threads; None for all that this process may use.
             maps: add each face's class maps to its prediction.
             landmarks: add each face's 68 points to it (`Face.landmarks`).
+            support: classes of one's own, instead of the model's: a folder with a folder of pictures for each, a file
+                that `openfer support build` made, or what `load_support` gave. `default` is then `SUPPORT_MODEL`.
+            min_similarity: with a support, a face less like its class than this is `none`, -1 to 1; None for no limit.
 
         Raises:
-            ConfigError: an unknown detector, a label that the model does not have, a number out of range.
-            ModelError: no such model, one that does not hold what its card says, or maps of one that has none.
+            ConfigError: an unknown detector, a label that the model does not have, a number out of range, or options
+                that do not go together.
+            DataError: a support that cannot be read.
+            ModelError: no such model, one that does not hold what its card says, maps of one that has none, or a
+                support that was made with another model.
         """
         low, high = DETECT_SIZES
         if not low <= detect_size <= high:
@@ -96,6 +112,8 @@ class Predictor:
         if max_pixels < 1:
             raise ConfigError(f"max pixels: expected 1 or more, got {max_pixels}")
         thread_count(threads)
+        if support is not None and str(name_or_path) == DEFAULT:
+            name_or_path = SUPPORT_MODEL
         # Pictures are worked on side by side, one thread each: sessions that take all cores would wait for each other.
         bundle = load_bundle(name_or_path, threads=1)
         if bundle.card.inputs != ("image",):
@@ -104,7 +122,7 @@ class Predictor:
             )
         if maps:
             check_has_maps(bundle)
-        return cls(
+        predictor = cls(
             bundle,
             load_detector(detector, threads=1),
             _chosen(bundle.card.label_names(), labels),
@@ -115,6 +133,44 @@ class Predictor:
             maps,
             Landmarker.load(threads=1) if landmarks else None,
         )
+        return predictor.with_support(support, min_similarity=min_similarity)
+
+    def with_support(self, support: str | Path | Support | None, *, min_similarity: float | None = None) -> Predictor:
+        """The same predictor, asked for the classes of a support; see `load`."""
+        if min_similarity is not None and support is None:
+            raise ConfigError("min similarity: to what? Name the examples with a support")
+        if min_similarity is not None and not -1.0 <= min_similarity <= 1.0:
+            raise ConfigError(f"min similarity: expected -1 to 1, got {min_similarity}")
+        if support is None:
+            return self
+        if self.maps or self.labels != self.bundle.card.label_names():
+            raise ConfigError(f"{'maps' if self.maps else 'labels'}: are the model's, not those of a support")
+        name = "the support" if isinstance(support, Support) else str(support)
+        if not isinstance(support, Support):
+            path = Path(support)
+            support = gather(path, self).support if path.is_dir() else load_support(path)
+        support.check_model(self.bundle.card, name=name)
+        return replace(self, labels=support.labels, support=support, min_similarity=min_similarity)
+
+    def embed(self, images: Iterable[ImageLike]) -> Iterator[tuple[list[Prediction], list[Array | None]]]:
+        """The faces of each picture without an answer, and their features, such as a support holds.
+
+        Args:
+            images: see `predict`.
+
+        Yields:
+            For each picture its rows, and for each row float32 [2, D]: of the face, and of the face mirrored; None
+            where there is nothing to classify.
+        """
+        eye, output = self._eye("rgb"), ModelKey.of(self.bundle.card).output
+        with ThreadPoolExecutor(thread_count(self.threads), thread_name_prefix="openfer") as pool:
+            images = iter(images)
+            while part := list(islice(images, CHUNK)):
+                seen = list(pool.map(partial(look, eye=eye), part))
+                plain, mirrored = (self._run(seen, (output,), mirrored=way) for way in (False, True))
+                features = iter(np.stack([plain[0], mirrored[0]], axis=1) if plain else ())
+                for picture in seen:
+                    yield picture.rows, [None if cut is None else next(features) for cut in picture.pixels]
 
     def predict(self, images: Iterable[ImageLike], *, order: Order = "rgb") -> list[list[Prediction]]:
         """The faces of pictures: one list a picture, largest face first.
@@ -149,7 +205,12 @@ class Predictor:
             raise ConfigError(f"order: expected 'rgb' or 'bgr', got '{order}'")
         if chunk < 1:
             raise ConfigError(f"chunk: expected 1 or more, got {chunk}")
-        eye = Eye(
+        eye = self._eye(order)
+        see = partial(look, eye=eye)
+        return in_chunks(iter(images), see, self._classify, chunk=chunk, workers=thread_count(self.threads))
+
+    def _eye(self, order: Order) -> Eye:
+        return Eye(
             detector=self.detector,
             alignment=self.bundle.card.input.alignment(),
             detect_size=self.detect_size,
@@ -157,59 +218,56 @@ class Predictor:
             order=order,
             landmarker=self.landmarker,
         )
-        images, workers = iter(images), thread_count(self.threads)
-        if workers == 1 or chunk == 1:
-            return self._one_by_one(images, eye, chunk)
-        return self._side_by_side(images, eye, max(chunk, workers), workers)
-
-    def _one_by_one(self, images: Iterator[ImageLike], eye: Eye, chunk: int) -> Iterator[list[Prediction]]:
-        while part := list(islice(images, chunk)):
-            yield from self._classify([look(image, eye) for image in part])
-
-    def _side_by_side(
-        self, images: Iterator[ImageLike], eye: Eye, chunk: int, workers: int
-    ) -> Iterator[list[Prediction]]:
-        """Chunks go through two queues, one is looked at and one classified at a time; more pictures are not taken."""
-        looking: deque[list[Future[Seen]]] = deque()
-        classifying: deque[Future[list[list[Prediction]]]] = deque()
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="openfer")
-        try:
-            more = True
-            while more or looking or classifying:
-                part = list(islice(images, chunk)) if more else []
-                more = len(part) == chunk
-                if part:
-                    looking.append([pool.submit(look, image, eye) for image in part])
-                if looking and (len(looking) > 1 or not more):
-                    seen = [future.result() for future in looking.popleft()]
-                    classifying.append(pool.submit(self._classify, seen))
-                if classifying and (len(classifying) > 1 or not (more or looking)):
-                    yield from classifying.popleft().result()
-        finally:
-            # Also where the caller wants no more: what waits is dropped, what runs ends within a picture.
-            pool.shutdown(cancel_futures=True)
 
     def _classify(self, seen: list[Seen]) -> list[list[Prediction]]:
         """Add the probabilities to the rows: the faces of all pictures go through the network together."""
-        pixels = [cut for picture in seen for cut in picture.pixels if cut is not None]
-        if not pixels:
+        if self.support is not None:
+            return self._compare(seen, self.support)
+        answered = self._run(seen, ("logits", "maps") if self.maps else ("logits",))
+        if not answered:
             return [picture.rows for picture in seen]
         columns = self.bundle.card.label_names().columns_for(self.labels)
-        logits, *more = self.bundle.run(np.stack(pixels), outputs=("logits", "maps") if self.maps else ("logits",))
+        logits, *more = answered
         answers = iter(self.bundle.calibrated(logits, columns=columns).tolist())
         maps = iter(more[0][:, list(columns)] if more else ())
 
         def finished(row: Prediction, cut: object) -> Prediction:
             if cut is None:
                 return row
-            probabilities = dict(zip(self.labels, next(answers), strict=True))
-            row = replace(row, probabilities=probabilities, min_confidence=self.min_confidence)
+            row = self._answered(row, next(answers))
             if not self.maps or row.found is None:
                 return row
             alignment = self.bundle.card.input.alignment()
             return replace(row, maps=class_maps(next(maps), self.labels, row.found, alignment))
 
         return [[finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen]
+
+    def _compare(self, seen: list[Seen], support: Support) -> list[list[Prediction]]:
+        """As `_classify`, by what the support shows."""
+        answered = self._run(seen, (support.model.output,))
+        if not answered:
+            return [picture.rows for picture in seen]
+        likely, alike = (iter(values.tolist()) for values in support.answer(answered[0]))
+
+        def finished(row: Prediction, cut: object) -> Prediction:
+            if cut is None:
+                return row
+            row = self._answered(row, next(likely))
+            return replace(row, similarity=next(alike), min_similarity=self.min_similarity)
+
+        return [[finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen]
+
+    def _answered(self, row: Prediction, probabilities: list[float]) -> Prediction:
+        named = dict(zip(self.labels, probabilities, strict=True))
+        return replace(row, probabilities=named, min_confidence=self.min_confidence)
+
+    def _run(self, seen: list[Seen], outputs: tuple[str, ...], *, mirrored: bool = False) -> tuple[Array, ...]:
+        """The network's outputs for all faces, one after the other; () where there are none."""
+        pixels = [cut for picture in seen for cut in picture.pixels if cut is not None]
+        if not pixels:
+            return ()
+        stacked = np.stack(pixels)
+        return self.bundle.run(np.ascontiguousarray(stacked[:, :, ::-1]) if mirrored else stacked, outputs=outputs)
 
 
 def _chosen(own: LabelSet, wanted: str | None) -> LabelSet:
@@ -223,48 +281,3 @@ def _chosen(own: LabelSet, wanted: str | None) -> LabelSet:
     if unknown:
         raise ConfigError(f"labels '{wanted}': the model does not know {', '.join(unknown)}; it has {', '.join(own)}")
     return chosen
-
-
-def analyze(
-    image: ImageLike,
-    *,
-    model: str | Path = DEFAULT,
-    detector: str = "centerface",
-    detect_size: int = DETECT_SIZE,
-    labels: str | None = None,
-    min_confidence: float = 0.0,
-    threads: int | None = None,
-    order: Order = "rgb",
-) -> list[Prediction]:
-    """The faces of one picture, largest first. The model stays loaded for the next call.
-
-        for prediction in openfer.analyze("photo.jpg"):
-            print(prediction.label, prediction.confidence)
-
-    Args:
-        image: a path, a file's bytes, a PIL image or an array (uint8 [H, W] or [H, W, 3]).
-        model: see `Predictor.load`, also for `detector`, `detect_size`, `labels`, `min_confidence` and `threads`.
-        order: the order of an array's colour channels; OpenCV's are `bgr`.
-
-    Returns:
-        One prediction a face; a picture without a face, or one that cannot be read, gives one whose status says so.
-
-    Raises:
-        ConfigError, ModelError: as `Predictor.load`; no picture raises.
-    """
-    predictor = _cached(str(model), detector, detect_size, labels, min_confidence, threads)
-    return predictor.predict([image], order=order)[0]
-
-
-@lru_cache(maxsize=4)
-def _cached(
-    model: str, detector: str, detect_size: int, labels: str | None, min_confidence: float, threads: int | None
-) -> Predictor:
-    return Predictor.load(
-        model,
-        detector=detector,
-        detect_size=detect_size,
-        labels=labels,
-        min_confidence=min_confidence,
-        threads=threads,
-    )

@@ -14,7 +14,7 @@ from openfer.predict.colours import Colour, colour_of, ink_on
 from openfer.predict.drawing.paint import fill
 from openfer.predict.drawing.words import font_for, shortened
 from openfer.predict.sinks.table import percent
-from openfer.records import UNCERTAIN, Prediction
+from openfer.records import NONE, Prediction
 from openfer.vision.image import Picture
 
 BARS = 4
@@ -135,8 +135,10 @@ def card(prediction: Prediction, words: Mapping[str, str], em: int, level: Level
     if level is Level.CHART and len(names) < 2:
         return None
     label = prediction.label
-    title = NO_ANSWER if label is None else words.get(label, UNCERTAIN)
-    share = percent(prediction.confidence) if prediction.confidence is not None and level <= Level.TAG else ""
+    title = NO_ANSWER if label is None else words.get(label, label)
+    belongs = label != NONE or not prediction.undecided
+    says_how_sure = prediction.confidence is not None and belongs and level <= Level.TAG
+    share = percent(prediction.confidence or 0.0) if says_how_sure else ""
     beside = ceil(font_for(share, em).getlength(share)) + _pad(em) if share else 0
     bold = font_for(title, em, bold=True)
     shown = shortened(title, bold, min(10 * em, room - 2 * _pad(em) - beside))

@@ -26,13 +26,26 @@ class Output:
     Args:
         file: the file.
         names: label names.
-        landmarks: whether rows have the columns of the 68 points.
         form: its format.
         journal: of this run.
+        landmarks: whether rows have the columns of the 68 points.
+        similarity: whether rows have the column `similarity`.
+        units: action units that have columns.
     """
 
-    def __init__(self, file: Path, names: tuple[str, ...], *, landmarks: bool, form: Format, journal: Journal) -> None:
-        self._file, self._names, self._landmarks, self._form, self._journal = file, names, landmarks, form, journal
+    def __init__(
+        self,
+        file: Path,
+        names: tuple[str, ...],
+        *,
+        form: Format,
+        journal: Journal,
+        landmarks: bool = False,
+        similarity: bool = False,
+        units: tuple[int, ...] = (),
+    ) -> None:
+        self._file, self._names, self._form, self._journal = file, names, form, journal
+        self._extra: dict[str, Any] = {"landmarks": landmarks, "similarity": similarity, "units": units}
         self._done: Counter[str] = Counter()
         self._failed: set[str] = set()
         self.skipped = 0
@@ -57,7 +70,7 @@ class Output:
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Keep the rows of one picture."""
-        self._journal.add([row_of(prediction, self._names, landmarks=self._landmarks) for prediction in predictions])
+        self._journal.add([row_of(prediction, self._names, **self._extra) for prediction in predictions])
 
     def _rows(self) -> Iterator[Row]:
         if self._keeps:
@@ -67,7 +80,7 @@ class Output:
     @property
     def columns(self) -> tuple[str, ...]:
         """Of its rows, in order."""
-        return columns_of(self._names, landmarks=self._landmarks)
+        return columns_of(self._names, **self._extra)
 
     @property
     def _keeps(self) -> bool:
@@ -105,6 +118,8 @@ def open_output(
     settings: Mapping[str, Any],
     append: bool = False,
     landmarks: bool = False,
+    similarity: bool = False,
+    units: tuple[int, ...] = (),
 ) -> Iterator[Output]:
     """A file of predictions, its format by its ending; there when the block ends well, else as it was before.
 
@@ -117,6 +132,8 @@ def open_output(
         append: go on with what an interrupted run kept, if there is any, else with what the file holds. Otherwise both
             are replaced.
         landmarks: with the columns of the 68 points.
+        similarity: with the column `similarity`.
+        units: action units that have columns.
 
     Raises:
         ConfigError: an unknown ending; no file; another run writes it; what there is to go on with has other columns
@@ -126,7 +143,15 @@ def open_output(
     form = format_of(path)
     file = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
     with open_journal(file) as journal:
-        output = Output(file, tuple(names), landmarks=landmarks, form=form, journal=journal)
+        output = Output(
+            file,
+            tuple(names),
+            form=form,
+            journal=journal,
+            landmarks=landmarks,
+            similarity=similarity,
+            units=units,
+        )
         try:
             _begin(file, journal, output.columns, settings, append=append)
             if append:

@@ -17,19 +17,31 @@ TEXT = ("path", "label", "status", "note")
 """Columns that hold text; all others hold numbers, `face` whole ones."""
 
 
-def columns_of(names: Sequence[str], *, landmarks: bool = False) -> tuple[str, ...]:
+def columns_of(
+    names: Sequence[str], *, landmarks: bool = False, similarity: bool = False, units: tuple[int, ...] = ()
+) -> tuple[str, ...]:
     """The columns of a file, in order: those of `Prediction.to_row`.
 
     Args:
         names: the label names that are chosen among.
         landmarks: with the columns of the 68 points.
+        similarity: with the column `similarity`.
+        units: action units that have columns.
     """
-    return tuple(Prediction(path="").to_row(tuple(names), landmarks=landmarks))
+    empty = Prediction(path="")
+    return tuple(empty.to_row(tuple(names), landmarks=landmarks, similarity=similarity, units=units))
 
 
-def row_of(prediction: Prediction, names: tuple[str, ...], *, landmarks: bool = False) -> Row:
+def row_of(
+    prediction: Prediction,
+    names: tuple[str, ...],
+    *,
+    landmarks: bool = False,
+    similarity: bool = False,
+    units: tuple[int, ...] = (),
+) -> Row:
     """`Prediction.to_row`, its text such that every format can hold it (UTF-8 knows no lone surrogates)."""
-    row = prediction.to_row(names, landmarks=landmarks)
+    row = prediction.to_row(names, landmarks=landmarks, similarity=similarity, units=units)
     for name in TEXT:
         if isinstance(text := row[name], str) and not text.isascii():
             row[name] = text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from openfer.predict.colours import colour_of
-from openfer.records import NO_FACE, OK, UNCERTAIN, Prediction
+from openfer.records import NO_FACE, NONE, OK, Prediction
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,18 +81,20 @@ def _cells(prediction: Prediction, *, named: bool, bar: bool) -> list[Text]:
         return [name, face, Text(kind, style="red"), Text(), Text(why, style="red")]
     first, *others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     label = prediction.label or ""
-    if label == UNCERTAIN:
+    if prediction.undecided:
         others = [first]
     colour = "rgb({},{},{})".format(*colour_of(label, tuple(prediction.probabilities)))
     filled = Text("━" * max(1, round(BAR * first[1])) if bar else "", style=colour)
     filled.pad_right(BAR - len(filled) if bar else 0)
+    sure = filled + Text(f"{percent(first[1]):>5}") if not (prediction.undecided and label == NONE) else Text()
     second = f"{printable(others[0][0])} {percent(others[0][1])}" if others else ""
+    alike = "" if prediction.similarity is None else f"similarity {prediction.similarity:.2f}"
     return [
         name,
         face,
         Text(printable(label), style=f"bold {colour}"),
-        filled + Text(f"{percent(first[1]):>5}"),
-        Text(f"{second} {note}".strip(), style="dim"),
+        sure,
+        Text(" ".join(filter(None, (second, alike, note))), style="dim"),
     ]
 
 

@@ -1,0 +1,6 @@
+"""Classes of one's own from a handful of pictures each: no training, no PyTorch."""
+
+from openfer.bundle.load import DEFAULT
+
+SUPPORT_MODEL = DEFAULT
+"""The model whose features tell the classes apart where nobody names one."""
