@@ -31,12 +31,13 @@ PYRAMIDS = {  # what stands in their place for a method that reads maps of four 
     "test_efficientnet": BackboneOptions(name="test_efficientnet", size=64),
     "test_vit": BackboneOptions(name="test_convnext", size=64),
 }
+PYRAMIDAL = ("aue",)
 SMALL: dict[str, dict[str, Any]] = {"aue": {"feature": 32, "decoder": 8, "window": 8, "fusion": 16}}
 """Options of methods that are large as published."""
 
 
 def task_of(name: str, backbone: str) -> Task:
-    backbones = PYRAMIDS if name == "aue" else BACKBONES
+    backbones = PYRAMIDS if name in PYRAMIDAL else BACKBONES
     return Task(labels=LABELS, backbone=backbones[backbone], class_counts=np.array([40, 30, 20, 10, 5, 3, 2]))
 
 
@@ -109,6 +110,7 @@ def test_facts_and_options(name: str) -> None:
     assert "image" in method.inputs
     options = method.options
     assert dataclasses.is_dataclass(options)
+    assert not isinstance(options, type)
     assert type(options) is method.Options
     first = dataclasses.fields(options)[0].name
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -174,7 +176,7 @@ def test_a_small_step_down_the_gradient_lowers_the_loss(name: str, backbone: str
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.grad is not None:
-                parameter -= 1e-2 * parameter.grad / norm
+                parameter.sub_(1e-2 * parameter.grad / norm)
     assert loss_of(method, network, batch, stage) < before
 
 

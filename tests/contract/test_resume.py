@@ -18,6 +18,7 @@ from openfer.learn.engine import train
 from openfer.learn.method import known_methods
 from openfer.learn.recipe import parse_recipe
 from openfer.learn.record import Watch
+from tests.contract.test_methods import PYRAMIDAL, SMALL
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,8 +83,10 @@ class StopAfterOne(Watch):
 def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp_path: Path) -> None:
     recipe = parse_recipe(
         {
-            "method": {"name": name},
-            "backbone": {"name": "test_efficientnet", "size": 32, "output_stride": 8},
+            "method": {"name": name, **SMALL.get(name, {})},
+            "backbone": {"name": "test_efficientnet", "size": 64}
+            if name in PYRAMIDAL
+            else {"name": "test_efficientnet", "size": 32, "output_stride": 8},
             "data": {"manifest": "mini:42", "holdout": 0.3, "colour": "grey"},
             "augment": {"flip": 0.25, "noise": [0.25, 5, 0], "erase": 0.3, "erase_fill": "mean"},
             "optim": {"lr": 1e-3, "batch": 8, "epochs": 2, "schedule": "exponential", "decay": 0.5},

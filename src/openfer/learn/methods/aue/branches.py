@@ -104,6 +104,9 @@ class Fusion(nn.Module):
         bound = (2 * window) ** -0.5  # as torch begins a linear layer
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
+        if pairing == "intended":
+            # Q14: where all agreements begin below 0, ReLU leaves a uniform attention without any gradient.
+            nn.init.ones_(self.agree.bias)
 
     def forward(self, feature: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
         """feature [B, F], windows [B, 34, W] -> logits [B, K], attention [B, A]."""
