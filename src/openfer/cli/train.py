@@ -45,7 +45,9 @@ def train(
         print_json({"out": str(out), **done.log[-1]})
         return
     text = console()
-    text.print(f"Done: [bold]{out}[/bold] ({done.log[-1]['best_epoch']} is the best epoch of {len(done.log)}).")
+    last = done.log[-1]
+    of = str(last["epoch"]) if last["epoch"] == len(done.log) else f"{last['epoch']} of the stage '{last['stage']}'"
+    text.print(f"Done: [bold]{out}[/bold] ({last['best_epoch']} is the best epoch of {of}).")
     text.print(f"Next: openfer evaluate {out} MANIFEST --split test --out report   or   openfer export {out} my_model")
 
 
