@@ -2,7 +2,7 @@
 
 python tools/mutate.py arm
 
-The files are those of the method's folder and what they import from `learn/heads`, `learn/losses` and
+The files are those of the method's folder and what they import from `learn/heads`, `learn/losses`, `learn/fewshot` and
 `learn/samplers.py`; the tests are `tests/golden/test_METHOD*`, `tests/learn/methods/test_METHOD*` and those of the
 imported parts. Tests are collected once. Each mutant is a fork in which the changed code takes the place of the old in
 the functions that are loaded already; it runs the quickest tests first and stops at the first that fails.
@@ -31,7 +31,7 @@ from mutations import Mutation, mutations
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "openfer"
-PARTS = ("openfer.learn.heads.", "openfer.learn.losses.", "openfer.learn.samplers")
+PARTS = ("openfer.learn.heads.", "openfer.learn.losses.", "openfer.learn.fewshot.", "openfer.learn.samplers")
 SHARED = {"Sampler", "ShuffledBatches"}
 """Samplers that are no method's own."""
 LONGEST = 300
@@ -72,8 +72,9 @@ def tests(method: str, modules: dict[str, frozenset[str]]) -> list[str]:
     folders = (ROOT / "tests" / "golden", ROOT / "tests" / "learn" / "methods")
     found = [path for folder in folders for path in sorted(folder.glob(f"test_{method}*.py"))]
     for module in modules:
-        name = module.rpartition(".")[2]
-        found += sorted((ROOT / "tests" / "learn").glob(f"**/test_*{name}*.py")) if module.startswith(PARTS) else []
+        folder, name = module.split(".")[-2:]
+        for pattern in (f"**/test_*{name}*.py", f"**/test_{folder}_*.py"):
+            found += sorted((ROOT / "tests" / "learn").glob(pattern)) if module.startswith(PARTS) else []
     return [str(path.relative_to(ROOT)) for path in dict.fromkeys(found)]
 
 

@@ -184,6 +184,27 @@ def test_as_released_only_matching_pairs_count_and_one_class_is_never_right() ->
         matching_scores(built.relation, built.prototypes(support), query[:, :, 0].repeat(1, 2, 1, 1, 1))
 
 
+@pytest.mark.parametrize(("fidelity", "calls"), [("intended", 1), ("released", 2)])
+def test_as_released_supports_and_queries_are_encoded_apart(fidelity: Fidelity, calls: int) -> None:
+    made = method(fidelity, k_shot=2)
+    image, shape = torch.rand(24, 3, 48, 48), made.options.shape
+    built = network(made).train()
+    maps = built(image=image).maps
+    assert maps is not None
+    assert built.backbone.state_dict()["layer1.1.num_batches_tracked"] == calls
+    again = network(made).train()
+    support, query = (
+        again.encode(part.flatten(0, -4)).reshape(*part.shape[:-3], *maps.shape[1:]) for part in shape.cut(image)
+    )
+    apart, together = shape.join(support, query), again.encode(image)
+    torch.testing.assert_close(maps, apart if fidelity == "released" else together)
+    assert not torch.allclose(apart, together, atol=0.01)
+    assert built.eval()(image=image[:7]).logits.shape == (7, 4), "in use there are no episodes"
+    if fidelity == "released":
+        with pytest.raises(ConfigError, match="7 pictures are not whole episodes of 12"):
+            built.train()(image=image[:7])
+
+
 def test_as_released_episodes_are_made_of_the_first_classes() -> None:
     labels = np.repeat(np.arange(5), 30)
     sampler = method("released").sampler(labels, 100, 3)
@@ -221,6 +242,8 @@ def test_a_published_file_is_taken_whole_or_refused(tmp_path: Path) -> None:
     method().import_weights(target, read_published(path), LABELS)
     support, query = episode(source, 1, 2, 3, 1)
     torch.testing.assert_close(target.score(support, query), source.score(support, query))
+    image = torch.rand(2, 3, 48, 48)  # the published files read blue first
+    torch.testing.assert_close(target.encode(image), source.encode(image.flip(1)))
     assert not target.readout.linear.weight.any()
     with pytest.raises(ModelError, match=r"no 'relation\."):
         method().import_weights(target, {k: v for k, v in weights.items() if k.startswith("feature")}, LABELS)

@@ -84,6 +84,7 @@ def test_supports_stand_before_queries() -> None:
     support, query = SHAPE.cut(values)
     assert support.tolist() == [[[0, 1], [4, 5], [8, 9]], [[12, 13], [16, 17], [20, 21]]]
     assert query.tolist() == [[2, 3, 6, 7, 10, 11], [14, 15, 18, 19, 22, 23]]
+    assert SHAPE.join(support, query).tolist() == values.tolist()
     with pytest.raises(ConfigError, match="13 pictures are not whole episodes of 12"):
         SHAPE.cut(torch.arange(13))
 
@@ -203,10 +204,22 @@ class Telling(nn.Module):
         return -(support.mean(2)[:, None] - query[:, :, None]).abs().sum(3)
 
 
+def painted(labels: Tensor) -> Tensor:
+    """Different pictures [N, 3, 2, 2]: the label in the first corner, the picture's number in the last."""
+    image = labels.float().view(-1, 1, 1, 1).repeat(1, 3, 2, 2)
+    image[:, 0, 1, 1] = torch.arange(len(labels)).float()
+    return image
+
+
+def in_sevens(image: Tensor, labels: Tensor) -> list[dict[str, Tensor]]:
+    """Batches of seven."""
+    starts = range(0, len(labels), 7)
+    return [{"image": image[start : start + 7], "label": labels[start : start + 7]} for start in starts]
+
+
 def test_holdout_episodes_are_the_same_every_time() -> None:
     labels = torch.arange(4).repeat(10)
-    image = labels.float().view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
-    batches = [{"image": image[start : start + 7], "label": labels[start : start + 7]} for start in range(0, 40, 7)]
+    batches = in_sevens(painted(labels), labels)
     right = Telling(3)
     assert isinstance(right, EpisodicNetwork)
     scores = judge_episodes(right, batches, ("image",), SHAPE, episodes=50)
@@ -219,6 +232,40 @@ def test_holdout_episodes_are_the_same_every_time() -> None:
     assert half[0] is not None
     assert half[0]["accuracy"] == pytest.approx(1 - 1 / 6, abs=0.02)
     assert judge_episodes(right, batches[:2], ("image",), SHAPE) is None, "too few pictures"
+
+
+class Recalling(nn.Module):
+    """Knows a picture when it sees it again, and nothing else."""
+
+    def encode(self, image: Tensor) -> Tensor:
+        return image[:, 0, 1, 1]
+
+    def score(self, support: Tensor, query: Tensor) -> Tensor:
+        return (support[:, None] == query[:, :, None, None]).float().sum(3)
+
+
+def test_in_the_holdout_no_query_is_a_copy_of_a_support() -> None:
+    labels = torch.arange(3).repeat(10)
+    image = painted(labels)
+    twice = in_sevens(torch.cat([image, image]), torch.cat([labels, labels]))
+    scores = judge_episodes(Recalling(), twice, ("image",), SHAPE, episodes=50)
+    assert scores is not None
+    assert scores["accuracy"] == pytest.approx(1 / 3), "everything is the first class"
+    assert scores == judge_episodes(Recalling(), in_sevens(image, labels), ("image",), SHAPE, episodes=50)
+    torn = in_sevens(torch.cat([image, image]), torch.cat([labels, labels.clamp(max=1)]))
+    assert judge_episodes(Recalling(), torn, ("image",), SHAPE) is None, "what stands in two classes is left out"
+
+
+def test_a_class_that_is_never_drawn_is_told() -> None:
+    for name in ("fewshot", "csrn"):
+        method = build_method(MethodChoice(name=name, options={"n_way": 3, "k_shot": 2, "n_query": 2}))
+        for counts, told in (([4, 9, 9, 9, 9, 9, 9], []), ([9, 3, 9, 9, 9, 9, 0], [1, 6])):
+            backbone = BackboneOptions(name="csrn_encoder", size=64)
+            network = method.network(Task(labels=LABELS, backbone=backbone, class_counts=np.array(counts)))
+            names = ", ".join(f"{LABELS.names[place]} ({counts[place]})" for place in told)
+            assert [note.split(";")[0] for note in method.notes(network)] == [f"never in an episode: {names}"] * bool(
+                told
+            )
 
 
 def test_the_authors_encoder_is_a_backbone_like_any_other() -> None:

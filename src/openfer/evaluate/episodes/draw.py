@@ -112,7 +112,7 @@ def pool_of(
     read = np.array([content is not None for content in hashes], dtype=bool)
     contents = np.array([content for content in hashes if content is not None], dtype=str)
     own = labels[rows[read]]
-    first, clear = _first_copies(contents, own, len(classes))
+    first, clear = first_copies(contents, own, len(classes))
     kept = rows[read][first[clear]]
     return Pool(
         classes=tuple(classes),
@@ -127,8 +127,14 @@ def pool_of(
     )
 
 
-def _first_copies(contents: NDArray[np.str_], labels: Indices, classes: int) -> tuple[Indices, NDArray[np.bool_]]:
-    """Where each different content stands first, ordered by content; and whether all its copies have one label."""
+def first_copies(contents: NDArray[np.str_], labels: Indices, classes: int) -> tuple[Indices, NDArray[np.bool_]]:
+    """Where each different content stands first, ordered by content; and whether all its copies have one label.
+
+    Args:
+        contents: [N] what is equal for equal pictures.
+        labels: [N], 0 to classes - 1.
+        classes: how many.
+    """
     _, first, inverse = np.unique(contents, return_index=True, return_inverse=True)
     pairs = np.unique(inverse * classes + labels)
     return first, np.bincount(pairs // classes, minlength=len(first)) == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
 
-from openfer.evaluate.episodes.draw import draw_places
+from openfer.evaluate.episodes.draw import draw_places, first_copies
 from openfer.evaluate.metrics import accuracy, confusion, mean_class_accuracy
 from openfer.learn.fewshot.contract import EpisodicNetwork
 from openfer.learn.fewshot.sampler import EpisodeShape
@@ -32,9 +35,11 @@ def judge_episodes(
 ) -> dict[str, float] | None:
     """Scores over episodes of held out pictures, for `Method.validate`. Each picture is encoded once.
 
+    Equal pictures count once, so that no query is a copy of a support; one that stands in two classes is left out.
+
     Args:
         network: in evaluation mode.
-        batches: the holdout, with `label` [B].
+        batches: the holdout, with `image` [B, ...] (not changed at random) and `label` [B].
         inputs: what `network.encode` reads of a batch.
         shape: of the episodes.
         episodes: how many.
@@ -44,8 +49,14 @@ def judge_episodes(
         `accuracy`, `mean_class_accuracy`, and as `loss` the cross-entropy of the scores' softmax; None where the
         holdout has too few pictures for an episode.
     """
-    parts = [(network.encode(**{name: batch[name] for name in inputs}), batch["label"]) for batch in batches]
-    features, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]).cpu().numpy()
+    parts = [
+        (network.encode(**{name: batch[name] for name in inputs}), batch["label"], fingerprints(batch["image"]))
+        for batch in batches
+    ]
+    labels = torch.cat([part[1] for part in parts]).cpu().numpy()
+    first, clear = first_copies(np.concatenate([part[2] for part in parts]), labels, labels.max() + 1)
+    kept = np.sort(first[clear])
+    features, labels = torch.cat([part[0] for part in parts])[kept], labels[kept]
     counts = np.bincount(labels)
     classes = np.flatnonzero(counts >= shape.each)
     if len(classes) < shape.n_way:
@@ -71,3 +82,8 @@ def judge_episodes(
         "mean_class_accuracy": float(mean_class_accuracy(counted)),
         "loss": float(F.cross_entropy(scores.double(), way)),
     }
+
+
+def fingerprints(image: Tensor) -> NDArray[np.str_]:
+    """A text for each picture [B, ...], the same for the same pixels."""
+    return np.array([hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest() for picture in image.cpu().numpy()])

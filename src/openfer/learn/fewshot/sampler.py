@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from openfer.errors import ConfigError, DataError
 from openfer.evaluate.episodes.draw import draw_places
+from openfer.learn.method import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,24 @@ class EpisodeShape:
             )
         grid = values.reshape(-1, self.n_way, self.each, *values.shape[1:])
         return grid[:, :, : self.k_shot], grid[:, :, self.k_shot :].flatten(1, 2)
+
+    def join(self, support: Tensor, query: Tensor) -> Tensor:
+        """What `cut` took apart: [b, n, k, ...] and [b, n q, ...] -> [b n (k + q), ...]."""
+        queries = query.reshape(-1, self.n_way, self.n_query, *query.shape[2:])
+        return torch.cat([support, queries], 2).flatten(0, 2)
+
+
+def rare_classes(task: Task, shape: EpisodeShape) -> list[str]:
+    """Names the classes that no episode is made of, for `Method.notes`; nothing where there are none."""
+    rare = [
+        f"{name} ({count})" for name, count in zip(task.labels, task.class_counts, strict=True) if count < shape.each
+    ]
+    if not rare:
+        return []
+    return [
+        f"never in an episode: {', '.join(rare)}; in brackets the training pictures, an episode takes {shape.each} of "
+        "a class; leave these classes out with data.classes, or lower method.k_shot or method.n_query"
+    ]
 
 
 @dataclass(frozen=True)

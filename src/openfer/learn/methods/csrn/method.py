@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from openfer.labels import LabelSet
 from openfer.learn.checkpoint import load_exactly
 from openfer.learn.fewshot.holdout import judge_episodes
-from openfer.learn.fewshot.sampler import EpisodeBatches, EpisodeShape
+from openfer.learn.fewshot.sampler import EpisodeBatches, EpisodeShape, rare_classes
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.csrn.network import ChannelSelectiveRelation
 from openfer.learn.methods.csrn.prototypes import pair_targets, prototype_targets
@@ -67,8 +67,18 @@ class Csrn(Method):
         """See `Method.network`."""
         options = self.options
         return ChannelSelectiveRelation(
-            task, side=options.side, patches=options.patches, select=options.select, weight=options.weight
+            task,
+            side=options.side,
+            patches=options.patches,
+            select=options.select,
+            weight=options.weight,
+            apart=options.shape if self.fidelity == "released" else None,
         )
+
+    def notes(self, network: nn.Module) -> list[str]:
+        """See `Method.notes`."""
+        assert isinstance(network, ChannelSelectiveRelation)
+        return rare_classes(network.task, self.options.shape)
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`. `readout` moves the read-out alone."""

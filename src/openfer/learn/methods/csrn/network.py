@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from openfer.learn.backbones import blank_map, build_feature_backbone, feature_map
 from openfer.learn.fewshot.readout import Readout
+from openfer.learn.fewshot.sampler import EpisodeShape
 from openfer.learn.method import Output, Task
 from openfer.learn.methods.csrn.prototypes import class_average, select_channels
 from openfer.learn.methods.csrn.relation import RelationNetwork
@@ -27,10 +28,15 @@ class ChannelSelectiveRelation(nn.Module):
         patches: with eyes and mouth, V = 3, else V = 1.
         select: class features of the face by channel selection, else by the mean.
         weight: lambda, of the class features' scores.
+        apart: of the training episodes whose supports and queries go through the encoder one after the other, each with
+            BatchNorm statistics of its own, as published (Q6); None for all at once.
     """
 
-    def __init__(self, task: Task, *, side: int, patches: bool, select: bool, weight: float) -> None:
+    def __init__(
+        self, task: Task, *, side: int, patches: bool, select: bool, weight: float, apart: EpisodeShape | None = None
+    ) -> None:
         super().__init__()
+        self.task, self.apart = task, apart
         self.side, self.patches, self.select, self.weight = side, patches, select, weight
         self.options = replace(task.backbone, size=side)  # what the encoder reads, not what the network is given
         self.backbone = build_feature_backbone(self.options)
@@ -51,6 +57,11 @@ class ChannelSelectiveRelation(nn.Module):
         """[V, N, 3, side, side] -> [N, V, C, h, w]. All branches go through the encoder as one batch."""
         maps = feature_map(self.backbone, views.flatten(0, 1), self.options)
         return maps.view(*views.shape[:2], *maps.shape[1:]).transpose(0, 1)
+
+    def _encode_episodes(self, views: Tensor) -> Tensor:
+        """[b, ..., V, 3, side, side] -> [b, ..., V, C, h, w]."""
+        features = self.encode_views(views.flatten(0, -5).transpose(0, 1))
+        return features.reshape(*views.shape[:-4], *features.shape[1:])
 
     def pair_scores(self, support: Tensor, query: Tensor) -> dict[str, Tensor]:
         """Each branch's scores of every query with every support: name -> [b, Q, n, k].
@@ -89,6 +100,11 @@ class ChannelSelectiveRelation(nn.Module):
 
     def forward(self, image: Tensor) -> Output:
         """image [B, 3, S, S] -> logits [B, K] of the base classes, embedding [B, V C]; in training `encode` as maps."""
-        features = self.encode(image)
+        views = cut_views(image, self.side, patches=self.patches)
+        if self.apart is None or not self.training:
+            features = self.encode_views(views)
+        else:
+            support, query = self.apart.cut(views.transpose(0, 1))
+            features = self.apart.join(self._encode_episodes(support), self._encode_episodes(query))
         embedding = features.mean((-2, -1)).flatten(1)
         return Output(logits=self.readout(embedding), embedding=embedding, maps=features if self.training else None)

@@ -19,6 +19,8 @@ WAYS, NEVER = 4, 3
 """Q2: the published targets fit four ways alone, and the class at this position never has a positive one."""
 PREFIXES = {"feature_embed_state_dict.": "backbone.", "Relation_score_state_dict.": "relation."}
 """Where the published files keep the two networks -> where ours are."""
+FIRST = "backbone.layer1.0.weight"
+"""The kernel that reads the pictures."""
 
 
 def matching_scores(relation: RelationNetwork, prototypes: Tensor, query: Tensor) -> Tensor:
@@ -99,6 +101,9 @@ def draw_places(sizes: list[int], each: int, episodes: int, random: np.random.Ra
 def our_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a published file by our network's names.
 
+    The published networks read blue, green and red, by their first layer's statistics: skin is brightest in the last
+    channel. Ours read red, green and blue, so the first kernel is turned.
+
     Raises:
         ModelError: it holds something else.
     """
@@ -110,4 +115,4 @@ def our_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     if not found:
         raise ModelError(f"expected the tensors of {' and '.join(part.rstrip('.') for part in PREFIXES)}")
-    return found
+    return {name: value.flip(1) if name == FIRST else value for name, value in found.items()}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from openfer.learn.fewshot.holdout import judge_episodes
-from openfer.learn.fewshot.sampler import EpisodeBatches, EpisodeShape
+from openfer.learn.fewshot.sampler import EpisodeBatches, EpisodeShape, rare_classes
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.fewshot.network import FewShotNetwork, Learner
 from openfer.learn.samplers import Sampler
@@ -56,6 +56,11 @@ class FewShot(Method):
     def network(self, task: Task) -> nn.Module:
         """See `Method.network`."""
         return FewShotNetwork(task, self.options.learner, self.options.cells)
+
+    def notes(self, network: nn.Module) -> list[str]:
+        """See `Method.notes`."""
+        assert isinstance(network, FewShotNetwork)
+        return rare_classes(network.task, self.options.shape)
 
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`: the learner's own over the queries; the read-out's, which moves the read-out alone."""

@@ -29,7 +29,7 @@ class FewShotNetwork(nn.Module):
 
     def __init__(self, task: Task, learner: Learner, cells: int) -> None:
         super().__init__()
-        self.options = task.backbone
+        self.task, self.options = task, task.backbone
         self.backbone = build_feature_backbone(task.backbone)
         channels = blank_map(self.backbone, task.backbone).shape[1]
         self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(cells), nn.Flatten())
