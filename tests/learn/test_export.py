@@ -27,7 +27,9 @@ from openfer.evaluate.predictions import Context
 from openfer.evaluate.report.build import evaluate_predictions
 from openfer.evaluate.report.write import write_report
 from openfer.evaluate.score import score_manifest
+from openfer.files import sha256_of
 from openfer.learn import export as export_room
+from openfer.learn import graph_file
 from openfer.learn.calibrate import fit_temperature
 from openfer.learn.engine import train
 from openfer.learn.export import bundle_of_run, export, half_weights, load_network, parity, read_run, real_faces
@@ -49,7 +51,7 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def quick(monkeypatch: pytest.MonkeyPatch, exported: Bundle) -> None:
     """The graph as it was exported before, in place of seconds of work; everything around it is real."""
     full = onnx.load(exported.path / GRAPH)
-    monkeypatch.setattr(export_room, "to_onnx", lambda network, size: full)
+    monkeypatch.setattr(export_room, "to_onnx", lambda *_: full)
 
 
 def pytorch(trained: Path, bundle: Bundle, faces: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -219,7 +221,7 @@ def test_a_graph_with_other_answers_is_refused(
     trained: Path, exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = other_answers(onnx.load(exported.path / GRAPH))
-    monkeypatch.setattr(export_room, "to_onnx", lambda network, size: wrong)
+    monkeypatch.setattr(export_room, "to_onnx", lambda *_: wrong)
     with pytest.raises(ModelError, match=r"run: ONNX Runtime differs .*: probabilities by 0\.\d+ \(limit 0\.001\)"):
         export(trained, tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -235,7 +237,7 @@ def test_an_embedding_that_differs_is_refused_too(
     last.output[:] = ["before" if name == "embedding" else name for name in last.output]
     graph.graph.initializer.append(numpy_helper.from_array(np.float32(1.05), "more"))
     graph.graph.node.append(helper.make_node("Mul", ["before", "more"], ["embedding"]))
-    monkeypatch.setattr(export_room, "to_onnx", lambda network, size: graph)
+    monkeypatch.setattr(export_room, "to_onnx", lambda *_: graph)
     with pytest.raises(ModelError, match=r"embeddings by 0\.05\d* \(limit 0\.01\)"):
         export(trained, tmp_path / "out")
 
@@ -280,6 +282,40 @@ def test_halving_spares_small_and_huge_tensors() -> None:
     with torch.no_grad():
         network.weight[0, 0] = 1e6
     assert half_weights(network)["weight"].dtype == torch.float32
+
+
+def test_a_graph_too_large_for_one_file_lies_in_two(
+    trained: Path, exported: Bundle, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_file, "LARGEST", 10_000)
+    bundle = export(trained, tmp_path / "out")
+    data = bundle.path / f"{GRAPH}.data"
+    assert {path.name for path in bundle.path.iterdir()} == {CARD, GRAPH, WEIGHTS, data.name}
+    assert set(bundle.card.graphs) == {GRAPH, WEIGHTS, data.name}
+    faces = real_faces(bundle.card.input.alignment())
+    np.testing.assert_array_equal(bundle.run(faces)[0], exported.run(faces)[0])
+    assert bundle.graph_bytes == (bundle.path / GRAPH).stat().st_size + data.stat().st_size
+    bundle.path.rename(tmp_path / "moved")
+    np.testing.assert_array_equal(load_bundle(tmp_path / "moved").run(faces)[0], exported.run(faces)[0])
+    changed = bytearray((tmp_path / "moved" / data.name).read_bytes())
+    changed[5] ^= 1
+    (tmp_path / "moved" / data.name).write_bytes(changed)
+    with pytest.raises(ModelError, match=r"model\.onnx\.data: its bytes are not those"):
+        load_bundle(tmp_path / "moved")
+
+
+def test_two_graphs_in_two_files_have_two_hashes(
+    exported: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_file, "LARGEST", 10_000)
+    full = onnx.load(exported.path / GRAPH)
+    for name, graph in {"one": full, "other": other_answers(full)}.items():
+        (tmp_path / name).mkdir()
+        assert graph_file.write_graph(graph, tmp_path / name / GRAPH) == (GRAPH, f"{GRAPH}.data")
+    data, graphs = (
+        {sha256_of(tmp_path / name / file) for name in ("one", "other")} for file in (f"{GRAPH}.data", GRAPH)
+    )
+    assert (len(data), len(graphs)) == (1, 2)  # a bias stays inside
 
 
 def test_a_runs_own_bundle_is_made_anew_only_when_its_weights_are_newer(run: Path, quick: None) -> None:

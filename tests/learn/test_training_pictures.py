@@ -16,6 +16,8 @@ from PIL import Image
 
 from openfer.data.manifest import MINI, Origin, build_manifest, load_manifest, write_manifest
 from openfer.errors import DataError
+from openfer.evaluate.landmarks import row_landmarks
+from openfer.evaluate.score import cut_row
 from openfer.labels import LABEL_SETS
 from openfer.learn.batches import MIXUP, BatchMaker
 from openfer.learn.options import AugmentOptions, DataOptions
@@ -28,7 +30,8 @@ from openfer.learn.pictures import (
     open_manifest,
 )
 from openfer.vision.align import TEMPLATES, align, colour_of, frame
-from openfer.vision.landmarks import points5_of
+from openfer.vision.cut import Cut
+from openfer.vision.landmarks import Landmarker, points5_of
 from tests.layouts import drawn_face
 
 LABELS = LABEL_SETS["basic7"]
@@ -446,3 +449,14 @@ def test_ways_are_kept_beside_the_pictures(cache: Path) -> None:
 
 def test_mixup_draws_apart_from_the_views() -> None:
     assert MIXUP not in range(len(("image", "image2")))
+
+
+def test_training_and_evaluation_read_the_same_face_and_landmarks(cache: Path) -> None:
+    manifest, data = load_manifest(FACES), load(FACES, holdout=0.0, inputs=("image", "landmarks"))
+    assert data.samples.landmarks is not None
+    for place in (0, 7, 20):
+        row = int(data.samples.rows[place])
+        cut = cut_row(manifest, row, alignment_of(DataOptions(manifest=FACES), data.samples.pixels.shape[1]), None)
+        assert isinstance(cut, Cut)
+        np.testing.assert_array_equal(data.samples.pixels[place], cut.pixels)
+        np.testing.assert_array_equal(data.samples.landmarks[place], row_landmarks(manifest, row, cut, Landmarker()))

@@ -42,12 +42,16 @@ class InputCard(_Strict):
 
 
 class MethodCard(_Strict):
-    """What was trained: a method's name, its options, `intended` or `released` mathematics, and the backbone."""
+    """What was trained: a method's name, its options, `intended` or `released` mathematics, and the backbone.
+
+    `learned` is what a method tells of its trained network, such as the table of `aue`.
+    """
 
     name: str
     options: dict[str, Any]
     fidelity: Literal["intended", "released"] = "intended"
     backbone: dict[str, Any]
+    learned: dict[str, Any] = {}
 
 
 class TrainingCard(_Strict):

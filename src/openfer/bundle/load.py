@@ -67,6 +67,11 @@ class Bundle:
             _check_shape(self.path, opened.get_outputs(), "maps", (None, classes, None, None))
         return opened
 
+    @property
+    def graph_bytes(self) -> int:
+        """Size of the graph and its weights, which lie beside it where one file would be too large."""
+        return sum((self.path / name).stat().st_size for name in self.card.graphs if name.startswith(GRAPH))
+
     def run(
         self,
         pictures: Picture,
@@ -147,6 +152,11 @@ def softmax(logits: Array) -> Array:
     """Softmax over the last axis, safe for large logits."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def sigmoid(logits: Array) -> Array:
+    """1 / (1 + exp(-x)), safe for large values; NaN stays NaN."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float32)
 
 
 def bundle_path(name_or_path: str | Path) -> Path:

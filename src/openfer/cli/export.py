@@ -29,10 +29,9 @@ def export(
     if json:
         print_json(bundle.card.model_dump(mode="json"))
         return
-    size = (out / "model.onnx").stat().st_size / 1e6
     text = console()
     text.print(
-        f"Wrote [bold]{out}[/bold]: {', '.join(bundle.card.labels)}; {size:.1f} MB, "
+        f"Wrote [bold]{out}[/bold]: {', '.join(bundle.card.labels)}; {bundle.graph_bytes / 1e6:.1f} MB, "
         f"temperature {bundle.card.temperature:.3f}, same answers as PyTorch on real faces."
     )
     text.print(f"Next: openfer predict PHOTO --model {out}")

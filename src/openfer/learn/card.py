@@ -45,6 +45,7 @@ def make_card(
     graphs: dict[str, str],
     outputs: Sequence[str],
     name: str,
+    learned: dict[str, Any],
 ) -> Card:
     """The card of a run's bundle; temperature and metrics from the answers to its holdout."""
     held = Held.read(holdout) if holdout.is_file() else None
@@ -70,6 +71,7 @@ def make_card(
             options=asdict(method.options),
             fidelity=recipe.method.fidelity,
             backbone=asdict(recipe.backbone),
+            learned=learned,
         ),
         training=TrainingCard(
             manifest=data["manifest"],

@@ -24,6 +24,7 @@ from openfer.labels import LabelSet
 from openfer.learn.backbones import read_weights
 from openfer.learn.card import OUTPUTS, make_card, report_metrics
 from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
+from openfer.learn.graph_file import write_graph
 from openfer.learn.half import halve_initialisers
 from openfer.learn.method import Method, Output, Task, build_method, in_use
 from openfer.learn.recipe import Recipe, load_recipe
@@ -78,9 +79,10 @@ def export(run: Path, out: Path, *, name: str | None = None, report: Path | None
         outputs = [value.name for value in full.graph.output]
         # Half as large where that keeps the answers, else as exact as it gets.
         for last, graph in enumerate((halve_initialisers(full), full)):
-            (beside / GRAPH).write_bytes(graph.SerializeToString())
-            graphs = {file: sha256_of(beside / file) for file in (GRAPH, WEIGHTS)}
-            card = make_card(run / HOLDOUT, recipe, facts, method, labels, graphs, outputs, name or out.name)
+            files = (*write_graph(graph, beside / GRAPH), WEIGHTS)
+            graphs = {file: sha256_of(beside / file) for file in files}
+            learned = method.learned(network)
+            card = make_card(run / HOLDOUT, recipe, facts, method, labels, graphs, outputs, name or out.name, learned)
             write_card(card, beside / CARD)
             probabilities, embeddings = parity(exported, load_bundle(beside))
             if probabilities <= PARITY and embeddings <= EMBEDDING_PARITY:

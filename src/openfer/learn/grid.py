@@ -128,7 +128,7 @@ def is_finished(cell: Cell) -> bool:
 
 def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
     """Train and judge a cell; False where another program is at it."""
-    from openfer.bundle.load import GRAPH, load_bundle
+    from openfer.bundle.load import load_bundle
     from openfer.data.manifest import load_manifest
     from openfer.evaluate.score import score_manifest
     from openfer.learn.engine import train
@@ -152,7 +152,7 @@ def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
         bundle = load_bundle(exported, threads=threads)
         detector = load_detector("centerface", threads=1)  # for rows without points, as in `openfer evaluate`
         predictions = score_manifest(bundle, manifest, split, detector=detector)
-        watch.keep(parameters=_parameters(cell.folder), model_bytes=(exported / GRAPH).stat().st_size)
+        watch.keep(parameters=_parameters(cell.folder), model_bytes=bundle.graph_bytes)
         write_predictions(predictions, cell.folder / PREDICTIONS)
         (cell.folder / LOCK).unlink(missing_ok=True)
     return True

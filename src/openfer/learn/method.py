@@ -116,7 +116,7 @@ class Method:
     def network(self, task: Task) -> nn.Module:
         """The network; its `forward` takes the tensors of `inputs` by name and returns an `Output`.
 
-        In use it is called without those of `TRAINING_ONLY`.
+        In use it is called without those of `TRAINING_ONLY`, and `landmarks` may be missing for all faces (None).
         """
         raise NotImplementedError
 
@@ -164,6 +164,10 @@ class Method:
         The holdout judges this one. A face's answer must not depend on the rest of the batch.
         """
         return network
+
+    def learned(self, network: nn.Module) -> dict[str, Any]:
+        """What the card tells of a trained network beside its scores: plain JSON values."""
+        return {}
 
     def coupled_network(self, network: nn.Module) -> nn.Module:
         """The published form whose answers depend on the batch: to be judged for comparison, never to predict with.

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from openfer.data.manifest import Manifest, load_manifest
 from openfer.data.pictures import Progress
+from openfer.data.placed import placed_landmarks
 from openfer.errors import DataError
 from openfer.files import replacing
 from openfer.labels import LabelSet
 from openfer.learn.holdout import partition
 from openfer.learn.options import DataOptions
-from openfer.records import UNCERTAIN
-from openfer.vision.align import Alignment, shares_of_square
+from openfer.vision.align import Alignment
 from openfer.vision.cut import Cut, cut_face
 from openfer.vision.detect import Detector, load_detector
 
@@ -139,7 +139,7 @@ def load_training_data(
         targets=targets,
         labels=targets.argmax(1),
         rows=rows,
-        landmarks=placed_landmarks(chosen, cut.squares) if "landmarks" in inputs else None,
+        landmarks=_landmarks(chosen, cut.squares) if "landmarks" in inputs else None,
     )
     facts = {
         "manifest": manifest.digest,
@@ -179,26 +179,10 @@ class CutRows:
     squares: NDArray[np.complex128]
 
 
-def placed_landmarks(manifest: Manifest, squares: NDArray[np.complex128]) -> NDArray[np.float32]:
-    """Landmarks in shares of the square that each row was cut from, [N, 68, 2]; NaN where unknown or uncertain.
-
-    Args:
-        manifest: N rows.
-        squares: complex [N, 2].
-
-    Raises:
-        DataError: a row's landmarks are not 68 points; the message names it.
-    """
-    placed = np.full((len(manifest), 68, 2), np.nan, dtype=np.float32)
-    for row, status in enumerate(manifest.column("landmarks_status")):
-        try:
-            landmarks = None if status == UNCERTAIN else manifest.landmarks68(row)
-        except DataError as error:
-            raise DataError(f"{manifest.name(row)}: {error}") from error
-        if landmarks is not None:
-            a, b = squares[row]
-            placed[row] = shares_of_square(landmarks, (complex(a), complex(b)))
-    return placed
+def _landmarks(manifest: Manifest, squares: NDArray[np.complex128]) -> NDArray[np.float32]:
+    """Of N rows that were cut from `squares` [N, 2]: float32 [N, 68, 2]."""
+    placed = [placed_landmarks(manifest, row, (complex(a), complex(b))) for row, (a, b) in enumerate(squares)]
+    return np.stack(placed)
 
 
 def cut_all(

@@ -1,4 +1,4 @@
-"""The method `aue`: stages that leave the others alone, faces without landmarks, and a table that never breaks."""
+"""The method `aue`: stages that leave the others alone, faces without landmarks, windows, whole runs."""
 
 from __future__ import annotations
 
@@ -14,67 +14,22 @@ from torch import Tensor, nn
 
 from openfer.errors import ConfigError
 from openfer.files import sha256_of
-from openfer.labels import LABEL_SETS, LabelSet
+from openfer.labels import LABEL_SETS
 from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import freeze, train
 from openfer.learn.export import export
-from openfer.learn.method import Output, Task, build_method
+from openfer.learn.method import Task
 from openfer.learn.methods.aue.branches import Fusion
-from openfer.learn.methods.aue.knowledge import facts, is_compound, knowledge_of
-from openfer.learn.methods.aue.losses import INTERVALS, au_dependency, pseudo_labels, table_error, weighted_error
-from openfer.learn.methods.aue.method import FUSION, UNITS, AueMethod, judge_units
-from openfer.learn.methods.aue.network import Aue
+from openfer.learn.methods.aue.knowledge import is_compound, knowledge_of
+from openfer.learn.methods.aue.method import FUSION, UNITS
 from openfer.learn.methods.aue.windows import WINDOWS, WindowNetworks, au_centres, cut_windows
 from openfer.learn.options import BackboneOptions
-from openfer.learn.recipe import Fidelity, MethodChoice
+from openfer.learn.recipe import Fidelity
 from openfer.learn.record import Watch
 from openfer.vision.landmarks import MIRROR
 from openfer.vision.mean_face import mean_face
+from tests.learn.methods.small_aue import BASIC, SMALL, answer, batch, method, network
 from tests.learn.tiny import tiny_recipe
-
-SMALL = {"feature": 16, "decoder": 4, "window": 4, "fusion": 8, "dropout": 0.0}
-BASIC = LABEL_SETS["basic7"]
-
-
-def method(fidelity: Fidelity = "intended", **options: Any) -> AueMethod:
-    made = build_method(MethodChoice(name="aue", fidelity=fidelity, options={**SMALL, **options}))
-    assert isinstance(made, AueMethod)
-    return made
-
-
-def network(made: AueMethod | None = None, labels: LabelSet = BASIC, backbone: str = "test_resnet") -> Aue:
-    torch.manual_seed(0)
-    task = Task(
-        labels=labels,
-        backbone=BackboneOptions(name=backbone, size=64),
-        class_counts=np.ones(len(labels), dtype=np.int64),
-    )
-    built = (made or method()).network(task)
-    assert isinstance(built, Aue)
-    return built
-
-
-def batch(rows: int = 6, unknown: tuple[int, ...] = (), labels: LabelSet = BASIC) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-    landmarks = torch.tensor(mean_face("fer2013"), dtype=torch.float32)
-    landmarks = landmarks + 0.03 * torch.randn(rows, 68, 2, generator=generator)
-    landmarks[list(unknown)] = torch.nan
-    label = torch.arange(rows) % len(labels)
-    one_hot = nn.functional.one_hot(label, len(labels)).float()
-    image = torch.randn(rows, 3, 64, 64, generator=generator)
-    return {
-        "image": image,
-        "landmarks": landmarks,
-        "label": label,
-        "target": one_hot,
-        "one_hot": one_hot,
-        "row": torch.arange(rows),
-    }
-
-
-def answer(built: Aue, given: dict[str, Tensor]) -> Output:
-    output: Output = built(image=given["image"], landmarks=given["landmarks"])
-    return output
 
 
 def state(built: nn.Module) -> dict[str, Tensor]:
@@ -132,97 +87,6 @@ def test_a_face_without_landmarks_is_answered_by_the_global_branch() -> None:
     torch.testing.assert_close(output.attention[0].sum(), torch.tensor(1.0))
 
 
-@pytest.mark.parametrize("stage", [1, 2])
-def test_a_face_without_landmarks_teaches_action_units_nothing(stage: int) -> None:
-    made = method(dependency=0.5, fusion_dependency=0.5)
-    part, given = made.stages()[stage], batch(unknown=(0, 5))
-    terms = made.losses(network(made).eval(), given, _trained(network(made), given), part)
-    rest = {name: value[1:5] for name, value in given.items()}
-    alone = made.losses(network(made).eval(), rest, _trained(network(made), rest), part)
-    for name in {"units", "dependency", "table", "fused"} & set(terms):
-        torch.testing.assert_close(terms[name], alone[name])
-    nobody = {**given, "landmarks": torch.full_like(given["landmarks"], torch.nan)}
-    empty = made.losses(network(made).eval(), nobody, _trained(network(made), nobody), part)
-    assert all(bool(value.isfinite()) for value in empty.values())
-    assert all(not bool(empty[name].any()) for name in {"units", "dependency", "fused"} & set(empty))
-
-
-def _trained(built: Aue, given: dict[str, Tensor]) -> Output:
-    """What a network says in training, its BatchNorm as in use, so that rows do not depend on each other."""
-    for module in built.modules():
-        module.training = not isinstance(module, nn.modules.batchnorm._BatchNorm)
-    return answer(built, given)
-
-
-def test_an_unknown_class_teaches_action_units_nothing() -> None:
-    labels = LABEL_SETS["ferplus"]
-    made = method()
-    built = network(made, labels)
-    assert knowledge_of(labels).known.tolist() == [name != "contempt" for name in labels]
-    assert made.notes(built) == ["1 of the classes have no entry in the table of action units and teach them nothing"]
-    given = batch(8, labels=labels)
-    part = made.stages()[1]
-    whole = made.losses(built, given, _trained(built, given), part)["units"]
-    rest = {name: value[given["label"] != labels.index("contempt")] for name, value in given.items()}
-    torch.testing.assert_close(whole, made.losses(built, rest, _trained(built, rest), part)["units"])
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_pseudo_labels_lie_in_their_intervals_and_mind_their_own_row(seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    knowledge = knowledge_of(BASIC)
-    table = 3 * torch.rand(7, 17, generator=generator) - 1
-    label = torch.randint(0, 7, (5,), generator=generator)
-    target = pseudo_labels(table, knowledge, label)
-    for kind, (low, high) in INTERVALS.items():
-        entries = target[getattr(knowledge, kind)[label] > 0]
-        assert ((entries >= low) & (entries <= high)).all()
-    other = int(next(row for row in range(7) if row not in label.tolist()))
-    table[other] = torch.nan
-    torch.testing.assert_close(pseudo_labels(table, knowledge, label), target)
-
-
-def test_thousands_of_steps_of_the_table_stay_numbers_whatever_the_seed() -> None:
-    knowledge, generator = knowledge_of(BASIC), torch.Generator().manual_seed(0)
-    table = nn.Parameter(knowledge.start.clone())
-    optimizer = torch.optim.SGD([table], lr=0.01, momentum=0.9)
-    for _ in range(1000):  # the published table breaks in the first epochs, of 191 steps (Q5)
-        label = torch.randint(0, 7, (64,), generator=generator)
-        scores = torch.rand(64, 17, generator=generator)
-        optimizer.zero_grad()
-        target = pseudo_labels(table, knowledge, label)
-        loss = weighted_error(scores, target) + 0.5 * au_dependency(scores) + table_error(table, knowledge)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    assert table.isfinite().all()
-    assert (table != knowledge.start).any()
-
-
-def test_the_tables_middles_have_a_gradient_of_zero() -> None:
-    knowledge = knowledge_of(BASIC)
-    middles = torch.stack([getattr(knowledge, kind) * sum(ends) / 2 for kind, ends in INTERVALS.items()]).sum(0)
-    table = middles.clone().requires_grad_()
-    table_error(table, knowledge).backward()  # type: ignore[no-untyped-call]
-    assert table.grad is not None
-    assert not table.grad.any()
-
-
-def test_pairs_pull_the_way_that_is_known() -> None:
-    """Units 6 and 12 show together, 12 and 15 do not: it is so that the loss falls when they do as they should."""
-    units = facts()["together"], facts()["apart"]
-    assert [6, 12] in units[0]
-    assert [12, 15] in units[1]
-    together, alone = torch.zeros(4, 17), torch.zeros(4, 17)
-    together[:2, [4, 8]] = 0.9  # AU6 and AU12 in the same faces
-    alone[:2, 4], alone[2:, 8] = 0.9, 0.9
-    assert au_dependency(together) < au_dependency(alone)
-    wrong, right = torch.zeros(4, 17), torch.zeros(4, 17)
-    wrong[:2, [8, 9]] = 0.9  # AU12 and AU15
-    right[:2, 8], right[2:, 9] = 0.9, 0.9
-    assert au_dependency(right) < au_dependency(wrong)
-
-
 def test_centres_of_a_mirrored_face_are_mirrored() -> None:
     landmarks = torch.tensor(mean_face("fer2013"), dtype=torch.float64)[None]
     turned = landmarks[:, torch.from_numpy(MIRROR)].clone()
@@ -274,6 +138,11 @@ def test_compound_expressions_attend_by_sigmoids() -> None:
     assert network(method(attention="softmax"), LABEL_SETS["rafdb_compound"]).fusion.attention == "softmax"
 
 
+def test_fidelity_chooses_the_pairing_of_windows() -> None:
+    assert network().fusion.pairing == "intended"
+    assert network(method("released")).fusion.pairing == "released"
+
+
 def test_attention_begins_alive() -> None:
     built, given = network(), batch()
     output = answer(built.train(), given)
@@ -297,16 +166,20 @@ def test_what_does_not_fit_is_refused(backbone: str, size: int, says: str) -> No
         method().network(task)
 
 
-def test_action_units_are_judged_by_their_agreement_with_the_pseudo_labels() -> None:
-    built, given = network().eval(), batch(unknown=(0,))
-    found = judge_units(built, [given])
-    assert found is not None
-    output = answer(built, given)
-    assert output.aus is not None
-    target = pseudo_labels(built.knowledge.table, built.knowledge.knowledge, given["label"])[1:]
-    agreed = (output.aus[1:].sigmoid() >= 0.5) == (target >= 0.5)
-    assert found["accuracy"] == pytest.approx(float(agreed.double().mean()))
-    assert judge_units(built, [{**given, "landmarks": torch.full_like(given["landmarks"], torch.nan)}]) is None
+def test_neither_biases_nor_the_table_decay() -> None:
+    made = method()
+    built = network(made)
+    groups = made.param_groups(built, 0.05)
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    names = {id(value): name for name, value in built.named_parameters()}
+    decayed, spared = ({names[id(value)] for value in group["params"]} for group in groups)
+    assert decayed | spared == set(names.values())
+    assert {"windows.weight", "fusion.weight", "units.weight", "expression.weight"} <= decayed
+    assert {"windows.bias", "fusion.bias", "knowledge.table", "face.reduce.1.weight"} <= spared
+    freeze(built, made.stages()[2])
+    assert {id(value) for group in made.param_groups(built, 0.05) for value in group["params"]} == {
+        id(value) for value in built.parameters() if value.requires_grad
+    }
 
 
 class StopAfter(Watch):

@@ -66,6 +66,7 @@ def is_compound(labels: LabelSet) -> bool:
     return all(name in facts()["compound"] for name in labels)
 
 
+@cache
 def pairs(kind: str) -> Tensor:
     """Places in `AUS` of the pairs that show `together` or `apart`, [P, 2]."""
     return places(facts()[kind])

@@ -34,7 +34,7 @@ def bounded(table: Tensor, knowledge: Knowledge) -> Tensor:
         for end in (0, 1)
     )
     # Not `clamp`, whose gradient at the ends, where the table begins, differs between versions of torch.
-    moved = torch.minimum(torch.maximum(table.detach(), low), high)
+    moved = torch.minimum(torch.maximum(table, low), high)
     return torch.where((table >= low) & (table <= high), table, moved)
 
 
@@ -59,7 +59,7 @@ def weighted_error(scores: Tensor, target: Tensor) -> Tensor:
         scores: probabilities [B, A].
         target: [B, A], 0 to 1; its gradient passes, but not through the weight.
     """
-    weight = torch.where(target.detach() >= SHOWN, WEIGHT, 1.0).to(scores)
+    weight = torch.where(target >= SHOWN, WEIGHT, 1.0).to(scores)
     return (weight * (scores - target).square()).mean()
 
 

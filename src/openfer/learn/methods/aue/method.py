@@ -17,6 +17,7 @@ from openfer.learn.method import Batch, Method, Output, Stage, Task, predict_log
 from openfer.learn.methods.aue.losses import (
     agreement,
     au_dependency,
+    bounded,
     pseudo_labels,
     table_error,
     weighted_error,
@@ -24,6 +25,7 @@ from openfer.learn.methods.aue.losses import (
 from openfer.learn.methods.aue.network import Aue, has_landmarks
 from openfer.learn.methods.aue.windows import WindowNet
 from openfer.learn.options import Count, Word
+from openfer.vision.au_locations import AUS
 
 EXPRESSION, UNITS, FUSION = "expression", "action_units", "fusion"
 GLOBAL, LOCAL = ("backbone", "face", "expression"), ("decoder", "windows", "units", "knowledge")
@@ -106,6 +108,17 @@ class AueMethod(Method):
             ),
         )
 
+    def param_groups(self, network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+        """See `Method.param_groups`. Biases of many networks side by side are matrices; the table is no weight."""
+        named = [(name, value) for name, value in network.named_parameters() if value.requires_grad]
+        spared = {
+            name for name, value in named if value.ndim <= 1 or name.endswith("bias") or name.startswith("knowledge.")
+        }
+        return [
+            {"params": [value for name, value in named if name not in spared], "weight_decay": weight_decay},
+            {"params": [value for name, value in named if name in spared], "weight_decay": 0.0},
+        ]
+
     def losses(self, network: nn.Module, batch: Batch, output: Output, stage: Stage) -> dict[str, Tensor]:
         """See `Method.losses`."""
         assert isinstance(network, Aue)
@@ -134,6 +147,17 @@ class AueMethod(Method):
             "table": options.table_weight * table_error(table, knowledge),
         }
 
+    def learned(self, network: nn.Module) -> dict[str, Any]:
+        """See `Method.learned`: the table of expressions and action units, its entries bounded, and its start."""
+        assert isinstance(network, Aue)
+        knowledge = network.knowledge.knowledge
+        table, start = bounded(network.knowledge.table.detach(), knowledge), knowledge.start
+        rows = {"table": table, "start": start}
+        return {
+            "units": list(AUS),
+            **{name: [[round(x, 4) for x in row] for row in values.tolist()] for name, values in rows.items()},
+        }
+
     def _dependency(self, scores: Tensor) -> Tensor:
         return au_dependency(scores, released=self.fidelity == "released")
 
@@ -141,7 +165,7 @@ class AueMethod(Method):
         """See `Method.validate`. Without labels of action units, their stage is judged by the pseudo labels."""
         assert isinstance(network, Aue)
         if stage.name == UNITS:
-            return judge_units(network, images())
+            return judge_units(network, images()) or {}  # without a score the last epoch counts
         return judge_alone(network, images()) if stage.name == EXPRESSION else None
 
 

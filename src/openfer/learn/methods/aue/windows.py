@@ -27,7 +27,7 @@ def au_centres(landmarks: Tensor, side: int) -> Tensor:
     """
     half = window_side(side) // 2
     places = torch.from_numpy(PLACES).to(landmarks.device)
-    cells = landmarks[:, places].mean(2) * side
+    cells = (landmarks * side)[:, places].mean(2)  # in this order, so that halves are those of the published code
     return torch.nan_to_num(cells, nan=side / 2).round().clamp(half, side - half).long()
 
 
@@ -48,11 +48,10 @@ def cut_windows(maps: Tensor, centres: Tensor, size: int) -> Tensor:
     inside_columns, inside_rows = ((line >= 0) & (line < side) for line in (columns, rows))
     cells = rows.clamp(0, side - 1)[:, :, :, None] * side + columns.clamp(0, side - 1)[:, :, None, :]
     inside = (inside_rows[:, :, :, None] & inside_columns[:, :, None, :]).to(maps.dtype)
-    channels = maps.shape[1]
-    flat = maps.flatten(2)[:, None].expand(-1, cells.shape[1], -1, -1)  # [B, V, C, m m], not copied
-    index = cells.flatten(2)[:, :, None].expand(-1, -1, channels, -1)
-    windows = flat.gather(3, index).view(*cells.shape[:2], channels, size, size)
-    return windows * inside[:, :, None]
+    # All windows of a channel in a row: the gradient of a gather is as large as what it reads from.
+    index = cells.flatten(1)[:, None].expand(-1, maps.shape[1], -1)
+    windows = maps.flatten(2).gather(2, index).view(*maps.shape[:2], *cells.shape[1:])
+    return windows.transpose(1, 2) * inside[:, :, None]
 
 
 class WindowNetworks(nn.Module):
@@ -73,7 +72,7 @@ class WindowNetworks(nn.Module):
     def __init__(self, channels: int, side: int, width: int, kind: WindowNet, dropout: float) -> None:
         super().__init__()
         self.size, self.side, self.kind = window_side(side), side, kind
-        if self.size < 2 or self.size % 2:
+        if not self.size or self.size % 2:
             raise ConfigError(
                 f"backbone.size: a map of {side} cells has windows of {self.size}, expected an even number; 64, 96 and "
                 "224 px do with most backbones"
