@@ -21,7 +21,8 @@ from rich.table import Table
 from torch import nn
 
 from openfer.data.manifest import Manifest, load_manifest
-from openfer.synth.action_units import NAMES, UNITS
+from openfer.labels import AU_NAMES
+from openfer.synth.action_units import UNITS
 from openfer.synth.sets import write_set
 from openfer.vision.align import TEMPLATES, fit_similarity, warp
 from openfer.vision.landmarks import MIRROR
@@ -150,7 +151,7 @@ def learn_intensity(manifest: Manifest, epochs: int) -> None:
     r2 = 1 - ((truth - guess) ** 2).sum(0) / ((truth - truth.mean(0)) ** 2).sum(0)
     table = Table("AU", "name", "R2", title=f"Intensities of AUs drawn freely, {len(test)} faces of new people")
     for unit, value in zip(UNITS, r2, strict=True):
-        table.add_row(str(unit), NAMES[unit], f"{value:.2f}")
+        table.add_row(str(unit), AU_NAMES[unit], f"{value:.2f}")
     table.add_row("", "mean", f"{r2.mean():.2f}")
     console.print(table)
 

@@ -20,12 +20,22 @@ from openfer.bundle.card import (
 from openfer.bundle.load import CARD, GRAPH
 from openfer.files import sha256_of
 from openfer.labels import LABEL_SETS
+from openfer.vision.au_locations import AUS
 
 
-def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, seed: int = 0, maps: bool = False) -> Path:
+def make_bundle(
+    folder: Path,
+    *,
+    label_set: str = "ferplus",
+    size: int = 48,
+    seed: int = 0,
+    maps: bool = False,
+    units: bool = False,
+) -> Path:
     """Write a bundle whose answers depend on the picture: average pooling to 8 x 8, a hidden layer, logits.
 
-    With `maps` also class maps of 8 x 8 cells: a linear layer on the pooled colours.
+    With `maps` also class maps of 8 x 8 cells: a linear layer on the pooled colours. With `units` landmarks are read,
+    and give action units, their softmax as attention, and something to the logits where they are known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels = LABEL_SETS[label_set]
@@ -40,8 +50,10 @@ def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, see
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("MatMul", ["flat", "w1"], ["hidden"]),
         helper.make_node("Tanh", ["hidden"], ["embedding"]),
-        helper.make_node("MatMul", ["embedding", "w2"], ["logits"]),
+        helper.make_node("MatMul", ["embedding", "w2"], ["alone" if units else "logits"]),
     ]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])]
+    names = ["logits", "embedding", *(["maps"] if maps else []), *(["aus", "attention"] if units else [])]
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(labels)]),
         helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", 16]),
@@ -50,10 +62,24 @@ def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, see
         weights["w3"] = rng.normal(0, 1.0, (len(labels), 3, 1, 1)).astype(np.float32)
         nodes.append(helper.make_node("Conv", ["pooled", "w3"], ["maps"]))
         outputs.append(helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", len(labels), 8, 8]))
+    if units:
+        weights["w4"] = rng.normal(0, 0.5, (136, len(AUS))).astype(np.float32)
+        weights["w5"] = rng.normal(0, 0.5, (len(AUS), len(labels))).astype(np.float32)
+        nodes += [
+            helper.make_node("Flatten", ["landmarks"], ["points"]),
+            helper.make_node("MatMul", ["points", "w4"], ["aus"]),
+            helper.make_node("Softmax", ["aus"], ["attention"]),
+            helper.make_node("MatMul", ["attention", "w5"], ["more"]),
+            helper.make_node("Add", ["alone", "more"], ["fused"]),
+            helper.make_node("IsNaN", ["fused"], ["unknown"]),
+            helper.make_node("Where", ["unknown", "alone", "fused"], ["logits"]),
+        ]
+        inputs.append(helper.make_tensor_value_info("landmarks", TensorProto.FLOAT, ["n", 68, 2]))
+        outputs += [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", len(AUS)]) for n in ("aus", "attention")]
     graph = helper.make_graph(
         nodes,
         "toy",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, size, size])],
+        inputs,
         outputs,
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
@@ -65,11 +91,11 @@ def make_bundle(folder: Path, *, label_set: str = "ferplus", size: int = 48, see
         labels=labels.names,
         label_set=labels.name,
         graphs={GRAPH: sha256_of(folder / GRAPH)},
-        inputs=("image",),
-        outputs=("logits", "embedding", "maps") if maps else ("logits", "embedding"),
+        inputs=tuple(value.name for value in inputs),
+        outputs=tuple(names),
         input=InputCard(size=size, colour="grey", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), template="fer2013"),
         temperature=1.5,
-        method=MethodCard(name="mek" if maps else "baseline", options={}, backbone={"name": "toy"}),
+        method=MethodCard(name="aue" if units else "mek" if maps else "baseline", options={}, backbone={"name": "toy"}),
         training=TrainingCard(
             manifest="0" * 64, layout="synth", rule="as given", rows=10, holdout=2, selection="last epoch"
         ),

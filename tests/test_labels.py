@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from openfer.errors import ConfigError, DataError
-from openfer.labels import LABEL_SETS, LabelSet, basic_order, canonical, label_set
+from openfer.labels import LABEL_SETS, LabelSet, action_unit, basic_order, canonical, label_set
 
 
 def test_conversion_is_by_name() -> None:
@@ -84,3 +84,14 @@ def test_words_as_people_write_them(word: str, name: str | None) -> None:
 
 def test_basic_order_puts_others_last_by_alphabet() -> None:
     assert basic_order(["zeal", "anger", "awe", "neutral"]) == ("neutral", "anger", "awe", "zeal")
+
+
+@pytest.mark.parametrize("word", [12, "12", "AU12", "au12", "Lip corner puller", "lip_corner_puller"])
+def test_an_action_unit_is_found_by_its_number_and_its_name(word: int | str) -> None:
+    assert action_unit(word) == 12
+
+
+@pytest.mark.parametrize("word", [3, "AU3", "lip corner", ""])
+def test_an_unknown_action_unit_is_refused(word: int | str) -> None:
+    with pytest.raises(ConfigError, match="unknown action unit"):
+        action_unit(word)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openfer.records import Box, ClassMaps, Face, Prediction, as_points5
+from openfer.records import Box, ClassMaps, Face, FaceUnits, Prediction, as_points5
 
 NUMBER = st.floats(-1e6, 1e6)
 SIDE = st.floats(0, 1e6)
@@ -26,6 +26,9 @@ MAPS = st.builds(
     values=st.dictionaries(st.text(min_size=1), GRIDS, max_size=3),
     corners=st.tuples(*[st.tuples(NUMBER, NUMBER)] * 3),
 )
+SHARES = st.dictionaries(st.integers(1, 45), st.floats(0, 1), max_size=3)
+PLACES = st.dictionaries(st.integers(1, 45), st.tuples(*[st.tuples(NUMBER, NUMBER)] * 2), max_size=3)
+UNITS = st.builds(FaceUnits, probabilities=SHARES, attention=SHARES, places=PLACES)
 PREDICTIONS = st.builds(
     Prediction,
     path=st.text(),
@@ -34,6 +37,7 @@ PREDICTIONS = st.builds(
     probabilities=st.dictionaries(st.text(min_size=1), st.floats(0, 1), max_size=4),
     status=st.text(),
     maps=st.none() | MAPS,
+    aus=st.none() | UNITS,
 )
 
 

@@ -29,6 +29,44 @@ ALIASES = {
     "contemptuous": "contempt",
 }
 
+AU_NAMES = {
+    1: "inner brow raiser",
+    2: "outer brow raiser",
+    4: "brow lowerer",
+    5: "upper lid raiser",
+    6: "cheek raiser",
+    7: "lid tightener",
+    9: "nose wrinkler",
+    10: "upper lip raiser",
+    12: "lip corner puller",
+    14: "dimpler",
+    15: "lip corner depressor",
+    16: "lower lip depressor",
+    17: "chin raiser",
+    20: "lip stretcher",
+    23: "lip tightener",
+    24: "lip presser",
+    25: "lips part",
+    26: "jaw drop",
+    43: "eyes closed",
+    45: "blink",
+}
+"""What FACS calls the action units that this project draws or reads."""
+
+
+def action_unit(word: int | str) -> int:
+    """The number of an action unit from its number (12), `AU12` or its name in FACS (`lip corner puller`).
+
+    Raises:
+        ConfigError: none of `AU_NAMES`.
+    """
+    known = {name: unit for unit, name in AU_NAMES.items()}
+    known |= {f"{start}{unit}": unit for unit in AU_NAMES for start in ("", "au")}
+    plain = str(word).strip().lower().replace("_", " ")
+    if plain not in known:
+        raise ConfigError(f"unknown action unit '{word}'; {did_you_mean(plain, known)}")
+    return known[plain]
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:

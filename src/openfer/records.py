@@ -145,10 +145,12 @@ class FaceUnits:
         probabilities: number -> how likely the face shows it, 0 to 1.
         attention: number -> its weight among the AUs that the expression was read from, 0 to 1; empty where the model
             does not say.
+        places: number -> the two places where it shows, pixels of the full picture.
     """
 
     probabilities: Mapping[int, float]
     attention: Mapping[int, float] = field(default_factory=dict)
+    places: Mapping[int, tuple[Point, Point]] = field(default_factory=dict)
 
     def __getitem__(self, unit: int | str) -> float:
         """How likely the face shows a unit, by its number, `AU12` or its name in FACS.
@@ -167,7 +169,11 @@ class FaceUnits:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FaceUnits:
         """The inverse of `dataclasses.asdict`, also after a round trip through JSON, which has no numbers as keys."""
-        return cls(**{name: {int(unit): share for unit, share in part.items()} for name, part in values.items()})
+        shares = {
+            name: {int(unit): share for unit, share in values[name].items()} for name in ("probabilities", "attention")
+        }
+        places = {int(unit): (tuple(first), tuple(second)) for unit, (first, second) in values["places"].items()}
+        return cls(**shares, places=places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

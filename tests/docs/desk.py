@@ -14,6 +14,7 @@ from openfer.records import Box
 from openfer.synth import draw_set
 from openfer.vision.align import frame
 from openfer.vision.image import grey
+from tests.bundles import make_bundle
 from tests.docs.pages import ROOT
 from tests.predict.examples import UNITS, face
 from tests.predict.examples import lay_out as lay_out_examples
@@ -36,6 +37,7 @@ def lay_out(folder: Path, astronaut: Path, coffee: Path) -> None:
     shutil.copy(folder / "photo.jpg", folder / "one.jpg")
     shutil.copy(folder / "photo.jpg", folder / "two.jpg")
     lay_out_examples(folder / "expressions", range(5))
+    make_bundle(folder / "runs" / "aue", label_set="basic7", units=True)
     (folder / "new").mkdir()
     for number, name in enumerate((*UNITS, *UNITS)):
         Image.fromarray(face(name, 10 + number, size=256)).save(folder / "new" / f"{number + 1}.png")

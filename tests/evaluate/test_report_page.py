@@ -16,12 +16,14 @@ from PIL import Image
 
 from openfer.bundle.card import Card, read_card
 from openfer.bundle.load import CARD
+from openfer.evaluate.action_units.columns import unit_columns
 from openfer.evaluate.predictions import Context, build_predictions
 from openfer.evaluate.report import write
 from openfer.evaluate.report.build import evaluate_predictions
 from openfer.evaluate.report.record import EvaluationReport
 from openfer.evaluate.report.write import report_page
-from openfer.labels import LabelSet
+from openfer.labels import LabelSet, action_units
+from openfer.vision.au_locations import AUS
 from openfer.vision.image import Picture
 
 VOID = ("meta", "img", "link", "br")
@@ -59,7 +61,16 @@ def drawn(names: tuple[str, ...], *, n: int = 300, word: str = "plain", card: Ca
         warnings=(word,),
     )
     labels = [names[index] for index in truth]
-    predictions = build_predictions(LabelSet("own", names), probabilities, labels, columns=columns, context=context)
+    shown = rng.uniform(size=(n, len(AUS)))
+    seen = [list(zip(action_units(*AUS), np.round(row**2, 1), strict=True)) for row in shown]
+    predictions = build_predictions(
+        LabelSet("own", names),
+        probabilities,
+        labels,
+        columns=columns,
+        units=unit_columns(shown, seen) if n <= 300 else None,  # scores of more take seconds
+        context=context,
+    )
     return evaluate_predictions(predictions, card=card, draws=200)
 
 
@@ -278,6 +289,18 @@ def test_every_colour_is_defined_and_dark_is_for_screens_only(report: Evaluation
     assert re.findall(r"@media[^{]*prefers-color-scheme[^{]*", text) == [
         "@media screen and (prefers-color-scheme: dark) "
     ]
+
+
+def test_the_table_that_a_model_learned_is_a_picture_on_the_page(report: EvaluationReport, card: Card) -> None:
+    zeros = np.zeros((len(card.labels), len(AUS))).tolist()
+    learned = {"units": list(AUS), "start": zeros, "table": zeros}
+    method = card.method.model_copy(update={"learned": learned})
+    shown = Page(report_page(replace(report, card=card.model_copy(update={"method": method}))))
+    (picture,) = shown.all("img")
+    assert picture["src"].startswith("data:image/png;base64,")
+    assert "table" in picture["alt"]
+    assert "AUC within expressions" in shown.text
+    assert "lip corner puller" in shown.text
 
 
 def test_a_card_can_come_from_a_read_report(report: EvaluationReport) -> None:

@@ -200,8 +200,8 @@ def test_options_are_checked_when_it_is_loaded(bundle_folder: Path, tmp_path: Pa
 
 def test_a_model_that_wants_more_than_the_picture_is_refused(tmp_path: Path) -> None:
     card = make_bundle(tmp_path / "own") / "card.json"
-    card.write_text(card.read_text().replace('"image"\n', '"image", "landmarks"\n'))
-    with pytest.raises(ModelError, match="needs the inputs image, landmarks"):
+    card.write_text(card.read_text().replace('"image"\n', '"image", "eye"\n'))
+    with pytest.raises(ModelError, match="needs the inputs image, eye"):
         Predictor.load(tmp_path / "own")
 
 

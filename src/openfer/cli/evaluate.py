@@ -10,8 +10,11 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from openfer.bundle.load import Bundle
     from openfer.data.manifest import Manifest
+    from openfer.evaluate.action_units.record import ActionUnitReport
     from openfer.evaluate.predictions import Predictions
     from openfer.evaluate.report.record import EvaluationReport
     from openfer.vision.detect import Detector
@@ -113,6 +116,9 @@ def evaluate(
                 progress=advance,
                 command=command_line(),
             )
+    if data.labels.of_action_units and not episodes:
+        _report_units(predictions, bundle, out, json=json)
+        return
     if coupled:
         predictions = _flagged(predictions, coupled)
     report = _write(predictions, bundle, data, finder, out, queries)
@@ -148,6 +154,43 @@ def _write(
     return report
 
 
+def _report_units(predictions: Predictions, bundle: Bundle, out: Path, *, json: bool) -> None:
+    """Of a data set without expressions: action units alone."""
+    from dataclasses import asdict
+
+    from openfer.cli.common import console, print_json
+    from openfer.evaluate.action_units.columns import unit_report
+    from openfer.evaluate.action_units.write import PAGE, write_unit_report
+    from openfer.evaluate.predictions import write_predictions
+
+    write_predictions(predictions, out / PREDICTIONS)
+    report = unit_report(predictions)
+    write_unit_report(report, predictions.context, bundle.card, out)
+    if json:
+        print_json(asdict(report))
+        return
+    table = _table()
+    table.add_row("faces", f"{report.faces}", f"{report.unanswered} more without an answer")
+    _add_units(table, report)
+    console().print(table)
+    console().print(f"report: {out / PAGE}", markup=False)
+
+
+def _table() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, show_header=False, pad_edge=False)
+
+
+def _add_units(table: Table, report: ActionUnitReport) -> None:
+    """Lines of the means over the action units."""
+    for name, word in (("auc", "AUC"), ("auc_within", "AUC within expressions")):
+        if mean := report.means.get(name):
+            ends = mean.score.interval
+            between = f"\\[{ends[0]:.3f}, {ends[1]:.3f}], " if ends else ""
+            table.add_row(f"action units, {word}", f"{mean.score.value:.3f}", f"{between}mean of {mean.units}")
+
+
 def _coupled(run: Path) -> Bundle:
     from openfer.learn import require_torch
 
@@ -165,12 +208,11 @@ def _flagged(predictions: Predictions, batch: int) -> Predictions:
 
 def _print_report(report: EvaluationReport, out: Path) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     from openfer.cli.common import console
     from openfer.evaluate.report.write import PAGE
 
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = _table()
     for name, score in (("accuracy", report.accuracy), ("mean-class accuracy", report.mean_class_accuracy)):
         table.add_row(name, f"{score.value:.1%}", f"[{score.low:.1%}, {score.high:.1%}]".replace("[", "\\["))
     counts = report.counts
@@ -183,6 +225,8 @@ def _print_report(report: EvaluationReport, out: Path) -> None:
     screen = console()
     if facts:
         screen.print(f"{facts}; guessing reaches {1 / facts.n_way:.1%}\nanswered by {facts.scored_by}")
+    if report.action_units:
+        _add_units(table, report.action_units)
     screen.print(table)
     for warning in report.warnings:
         screen.print(f"note: {escape(warning)}")

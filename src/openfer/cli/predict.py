@@ -53,6 +53,13 @@ def predict(
     landmarks: Annotated[
         bool, typer.Option("--landmarks", help="Add each face's 68 points to the rows, and draw them with --draw.")
     ] = False,
+    aus: Annotated[
+        bool,
+        typer.Option(
+            "--aus",
+            help="Add each face's action units to the rows, and draw them with --draw; of models that have them.",
+        ),
+    ] = False,
     model: Annotated[
         str, typer.Option(metavar="M", help="`default`, a model's name, a bundle folder or a run folder.")
     ] = "default",
@@ -99,6 +106,7 @@ def predict(
     from openfer.predict.sinks.output import open_output
     from openfer.predict.sinks.overlays import OverlayFolder
     from openfer.predict.sources import find_pictures
+    from openfer.vision.au_locations import AUS
 
     if append and out is None:
         raise ConfigError("--append: to which file? Name it with --out F")
@@ -120,11 +128,16 @@ def predict(
             threads=threads,
             maps=cam,
             landmarks=landmarks,
+            aus=aus,
         )
         if support is not None:
             predictor = _with_support(predictor, support, min_similarity)
         names = predictor.labels.names
-        extra = {"landmarks": landmarks, "similarity": support is not None}
+        extra: dict[str, Any] = {
+            "landmarks": landmarks,
+            "similarity": support is not None,
+            "units": AUS if aus else (),
+        }
         show = enter(
             _standard_output(
                 names,
@@ -205,7 +218,7 @@ def _read(predictor: Predictor, pictures: Iterable[Source]) -> Generator[tuple[S
 
 @contextmanager
 def _standard_output(
-    names: tuple[str, ...], *, json: bool, extra: Mapping[str, bool], table: bool, needed: bool
+    names: tuple[str, ...], *, json: bool, extra: Mapping[str, Any], table: bool, needed: bool
 ) -> Iterator[Callable[[Sequence[Prediction]], None]]:
     """What to call to show the rows of a photo: as JSON, in a table, or not at all.
 

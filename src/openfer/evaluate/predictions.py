@@ -2,7 +2,8 @@
 
 Parquet, one row a picture: `row` (its number in the manifest), `split`, `group`, `truth` (name or null) and `p_<name>`
 for every class; where known also `subject`, `way` (`points | detected | frame`), `status` (`ok` or why the row does not
-count) and `name`. Label set and context lie in the file's metadata; a file without them is read all the same.
+count) and `name`, and `au_<number>`, `au_<number>_truth` (see `openfer.evaluate.action_units.columns`). Label set and
+context lie in the file's metadata; a file without them is read all the same.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from openfer.errors import DataError, did_you_mean
 from openfer.evaluate.episodes.record import EpisodeFacts
+from openfer.evaluate.intervals import cluster_numbers
 from openfer.files import read_parquet, replacing
 from openfer.labels import LabelSet
 from openfer.records import OK
@@ -112,10 +114,14 @@ class Predictions:
         return np.stack(columns, axis=1).astype(np.float64)
 
     @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Which rows have the status `ok` (or none), [N]."""
+        return np.array([status in (OK, None) for status in self.column("status")], dtype=bool)
+
+    @cached_property
     def counted(self) -> NDArray[np.bool_]:
         """Which rows scores are computed from, [N]: those with a truth, an answer, and the status `ok` (or none)."""
-        usable = np.array([status in (OK, None) for status in self.column("status")], dtype=bool)
-        return np.asarray(usable & (self.truth >= 0) & np.isfinite(self.probabilities).all(axis=1))
+        return np.asarray(self.usable & (self.truth >= 0) & np.isfinite(self.probabilities).all(axis=1))
 
 
 def build_predictions(
@@ -125,6 +131,7 @@ def build_predictions(
     *,
     rows: NDArray[np.int64] | None = None,
     columns: Mapping[str, Sequence[str | None]] | None = None,
+    units: Mapping[str, pa.Array] | None = None,
     context: Context | None = None,
 ) -> Predictions:
     """Predictions from arrays.
@@ -135,6 +142,7 @@ def build_predictions(
         truth: [N] names, None where unknown.
         rows: [N] numbers of the rows in their manifest; None for 0 to N - 1.
         columns: further columns of `TEXTS`, such as `split`, `subject` and `status`.
+        units: columns of action units.
         context: how the predictions came about.
 
     Raises:
@@ -156,9 +164,23 @@ def build_predictions(
         raise DataError(f"predictions: unknown column '{min(given)}'; {did_you_mean(min(given), TEXTS)}")
     for index, name in enumerate(labels):
         arrays[PREFIX + name] = pa.array(np.asarray(probabilities[:, index]), from_pandas=True)
-    predictions = Predictions(pa.table(arrays), labels, context or Context())
+    predictions = Predictions(pa.table(arrays | dict(units or {})), labels, context or Context())
     _validate(predictions, "predictions")
     return predictions
+
+
+def clusters_of(predictions: Predictions, rows: NDArray[np.int64]) -> tuple[str, NDArray[np.int64] | None]:
+    """What a bootstrap over some rows draws: people where they are named, else clips or episodes, else rows.
+
+    Returns:
+        `subject`, `group`, `episode` or `row`; a number for each row, None for row by row.
+    """
+    for column in ("subject", "group"):
+        names = predictions.column(column)
+        chosen = [names[row] for row in rows.tolist()]
+        if any(name is not None for name in chosen):
+            return "episode" if predictions.context.episodes else column, cluster_numbers(chosen)
+    return "row", None
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:

@@ -12,18 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openfer import __version__
-from openfer.bundle.load import BATCH, GRAPH, Bundle
+from openfer.bundle.load import BATCH, GRAPH, Array, Bundle, sigmoid
 from openfer.data.manifest import Manifest
 from openfer.data.pictures import Progress, decode
 from openfer.errors import ConfigError, DataError, did_you_mean
+from openfer.evaluate.action_units.columns import unit_columns
+from openfer.evaluate.landmarks import row_landmarks
 from openfer.evaluate.predictions import Context, Predictions, build_predictions
 from openfer.labels import LabelSet
 from openfer.records import OK, UNREADABLE
 from openfer.runtime import thread_count
 from openfer.vision.align import Alignment
+from openfer.vision.au_locations import AUS
 from openfer.vision.cut import Cut, cut_face
 from openfer.vision.detect import Detector
 from openfer.vision.image import Picture
+from openfer.vision.landmarks import NO_POINTS, Landmarker
 
 LabelRule = Literal["same", "intersection"]
 LABEL_RULES: tuple[LabelRule, ...] = ("same", "intersection")
@@ -44,8 +48,11 @@ def score_manifest(
 ) -> Predictions:
     """A model's answer for every row of a split. A row's answer does not depend on the others or on their order.
 
-    A row is cut by its own five points, else by detecting them, else by its frame. A row that cannot be read or whose
-    status in the manifest is not `ok` keeps its place, without an answer, and its status says why.
+    A row is cut by its own five points, else by detecting them, else by its frame. A model that reads landmarks gets
+    the row's own, else those that are found (see `openfer.evaluate.landmarks`). A row that cannot be read or whose
+    status in the manifest is not `ok` keeps its place, without an answer, and its status says why. A model with action
+    units answers for them, too (see `openfer.evaluate.action_units.columns`); of a data set without expressions they
+    are all that can be judged.
 
     Args:
         bundle: the model.
@@ -65,16 +72,22 @@ def score_manifest(
     """
     chosen = manifest.select(split, usable=False)
     rows = np.flatnonzero([value == split for value in manifest.column("split")])
-    shared, left_out = match_labels(bundle.card.label_names(), manifest.labels, labels)
     truth = chosen.column("label")
     given = [value or OK for value in chosen.column("status")]
-    _check_any_label(truth, given, shared, split)
+    left_out: tuple[str, ...] = ()
+    if manifest.labels.of_action_units:
+        shared = _without_expressions(bundle, manifest)
+    else:
+        shared, left_out = match_labels(bundle.card.label_names(), manifest.labels, labels)
+        _check_any_label(truth, given, shared, split)
     answers = np.full((len(rows), len(shared)), np.nan, dtype=np.float32)
+    units = np.full((len(rows), len(AUS)), np.nan, dtype=np.float32)
+    reader = Landmarker.load() if "landmarks" in bundle.card.inputs else None
     ways: list[str | None] = []
     statuses: list[str] = []
-    for cuts in _cut_rows(manifest, rows, given, bundle, detector, batch):
+    for cuts, landmarks in _cut_rows(manifest, rows, given, bundle, detector, reader, batch):
         part = slice(len(ways), len(ways) + len(cuts))
-        answers[part] = _answer(bundle, cuts, shared)
+        answers[part], units[part] = _answer(bundle, cuts, landmarks, shared)
         ways += [cut.way if isinstance(cut, Cut) else None for cut in cuts]
         statuses += [OK if isinstance(cut, Cut) else cut for cut in cuts]
         if progress:
@@ -91,6 +104,7 @@ def score_manifest(
         [name if name in shared else None for name in truth],
         rows=rows,
         columns=columns | {"way": ways, "status": statuses, "name": [manifest.name(int(row)) for row in rows]},
+        units=unit_columns(units, chosen.column("aus")) if "aus" in bundle.card.outputs else None,
         context=context_of(
             bundle,
             manifest,
@@ -144,6 +158,16 @@ def cut_pictures(
     return {row: cut.pixels for row, cut in cuts.items() if isinstance(cut, Cut)}
 
 
+def _without_expressions(bundle: Bundle, manifest: Manifest) -> LabelSet:
+    """The model's classes, of which a data set of action units knows nothing."""
+    if "aus" not in bundle.card.outputs:
+        raise DataError(
+            f"'{manifest.labels.name}' has action units and no expressions, the model '{bundle.card.name}' has no "
+            "action units; nothing to judge"
+        )
+    return bundle.card.label_names()
+
+
 def _check_any_label(truth: list[str | None], statuses: list[str], shared: LabelSet, split: str) -> None:
     usable = [name for name, status in zip(truth, statuses, strict=True) if status == OK]
     if not usable:
@@ -160,19 +184,25 @@ def _cut_rows(
     statuses: list[str],
     bundle: Bundle,
     detector: Detector | None,
+    landmarker: Landmarker | None,
     batch: int,
-) -> Iterator[list[Cut | str]]:
-    """The rows' pictures, a batch at a time; in place of a row that cannot be cut stands its status."""
+) -> Iterator[tuple[list[Cut | str], list[Array]]]:
+    """The rows' pictures and landmarks, a batch at a time; in place of a row that cannot be cut stands its status."""
     alignment = bundle.card.input.alignment()
 
-    def cut(place: int) -> Cut | str:
+    def cut(place: int) -> tuple[Cut | str, Array]:
         if statuses[place] != OK:
-            return statuses[place]
-        return cut_row(manifest, int(rows[place]), alignment, detector)
+            return statuses[place], NO_POINTS
+        row = int(rows[place])
+        found = cut_row(manifest, row, alignment, detector)
+        if isinstance(found, str) or landmarker is None:
+            return found, NO_POINTS
+        return found, row_landmarks(manifest, row, found, landmarker)
 
     with ThreadPoolExecutor(thread_count(bundle.threads)) as pool:
         for start in range(0, len(rows), batch):
-            yield list(pool.map(cut, range(start, min(start + batch, len(rows)))))
+            pairs = list(pool.map(cut, range(start, min(start + batch, len(rows)))))
+            yield [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detector | None) -> Cut | str:
@@ -187,15 +217,21 @@ def cut_row(manifest: Manifest, row: int, alignment: Alignment, detector: Detect
         return f"{UNREADABLE}: {error}"
 
 
-def _answer(bundle: Bundle, cuts: list[Cut | str], shared: LabelSet) -> NDArray[np.float32]:
-    """Probabilities [n, K] over the shared names; NaN where there is no picture."""
+def _answer(bundle: Bundle, cuts: list[Cut | str], landmarks: list[Array], shared: LabelSet) -> tuple[Array, Array]:
+    """Probabilities [n, K] over the shared names, and of action units [n, 17]; NaN where there is no answer."""
     columns = bundle.card.label_names().columns_for(shared)
     read = [place for place, cut in enumerate(cuts) if isinstance(cut, Cut)]
     answers = np.full((len(cuts), len(shared)), np.nan, dtype=np.float32)
+    units = np.full((len(cuts), len(AUS)), np.nan, dtype=np.float32)
     if read:
         pictures = np.stack([cut.pixels for cut in cuts if isinstance(cut, Cut)])
-        answers[read] = bundle.probabilities(pictures, columns=columns)
-    return answers
+        points = np.stack([landmarks[place] for place in read]) if "landmarks" in bundle.card.inputs else None
+        outputs = ("logits", "aus") if "aus" in bundle.card.outputs else ("logits",)
+        logits, *more = bundle.run(pictures, landmarks=points, outputs=outputs)
+        answers[read] = bundle.calibrated(logits, columns=columns)
+        if more:
+            units[read] = sigmoid(more[0])
+    return answers, units
 
 
 def context_of(bundle: Bundle, manifest: Manifest, **protocol: Any) -> Context:

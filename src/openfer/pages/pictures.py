@@ -23,3 +23,8 @@ def address(picture: NDArray[np.uint8], side: int) -> str:
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def png_address(content: bytes) -> str:
+    """The bytes of a PNG file as an address."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -14,22 +14,30 @@ from PIL import Image
 from openfer.errors import DataError, UnsupportedError
 from openfer.predict.sources import Missing
 from openfer.records import NO_FACE, OK, UNREADABLE, UNSUPPORTED, Box, Face, Points68, Prediction
-from openfer.vision.align import Alignment, cut_side
+from openfer.vision.align import Alignment, Square, cut_side, shares_of_square
 from openfer.vision.cut import cut_face
 from openfer.vision.detect import Detector
 from openfer.vision.image import Decoded, Picture, as_picture, decode, decode_image
-from openfer.vision.landmarks import Landmarker, square_of_face
+from openfer.vision.landmarks import MIN_QUALITY, Landmarker, square_of_face
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[np.generic] | Missing
 Order = Literal["rgb", "bgr"]
 
 SPARE = 2.0
 """Large JPEGs are decoded reduced, yet never below this many times the pixels that detector and network look at."""
+WITHOUT_POINTS = "read without its 68 points, which were not found"
+"""The note of a face whose model reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eye:
-    """How pictures are looked at; the arguments of `Predictor`."""
+    """How pictures are looked at; the arguments of `Predictor`.
+
+    Args:
+        landmarker: None where neither the user nor the model wants landmarks.
+        show_landmarks: whether faces carry them.
+        read_landmarks: whether the model reads them.
+    """
 
     detector: Detector | None
     alignment: Alignment
@@ -37,6 +45,21 @@ class Eye:
     max_pixels: int
     order: Order
     landmarker: Landmarker | None = None
+    show_landmarks: bool = False
+    read_landmarks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The 68 points of a face that can be used.
+
+    Args:
+        points: pixels of the full picture.
+        shares: float32 [68, 2], shares of the side of the network's picture.
+    """
+
+    points: Points68
+    shares: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +69,12 @@ class Seen:
     Args:
         rows: a prediction without probabilities for each face, or one that says why there is none.
         pixels: for each row the face as the network reads it; None where there is nothing to classify.
+        marks: for each row its points; None where there are none that can be used.
     """
 
     rows: list[Prediction]
     pixels: list[Picture | None]
+    marks: list[Marks | None]
 
 
 def look(image: ImageLike, eye: Eye) -> Seen:
@@ -60,20 +85,26 @@ def look(image: ImageLike, eye: Eye) -> Seen:
         if eye.landmarker is not None:
             faces = _with_landmarks(decoded.pixels, faces, eye.landmarker)
         if not faces:
-            return Seen([Prediction(path=name, status=NO_FACE, note=decoded.note)], [None])
-        rows, pixels = [], []
+            return Seen([Prediction(path=name, status=NO_FACE, note=decoded.note)], [None], [None])
+        seen = Seen([], [], [])
         for number, face in enumerate(faces):
-            status, cut = OK, None
+            status, note, cut, marks = OK, decoded.note, None, None
+            found = _in_full(face, decoded)
             try:
-                cut = cut_face(decoded.pixels, eye.alignment, points5=face.points5).pixels
+                cut = cut_face(decoded.pixels, eye.alignment, points5=face.points5)
+                marks = _marks(face, found, cut.square)
+                if eye.read_landmarks and marks is None:
+                    note = "; ".join(filter(None, (note, WITHOUT_POINTS)))
             except DataError as error:
                 status = _status(error)
-            found = _in_full(face, decoded)
-            rows.append(Prediction(path=name, face=number, found=found, status=status, note=decoded.note))
-            pixels.append(cut)
-        return Seen(rows, pixels)
+            if not eye.show_landmarks:
+                found = replace(found, landmarks=None)
+            seen.rows.append(Prediction(path=name, face=number, found=found, status=status, note=note))
+            seen.pixels.append(None if cut is None else cut.pixels)
+            seen.marks.append(marks)
+        return seen
     except DataError as error:
-        return Seen([Prediction(path=name, status=_status(error))], [None])
+        return Seen([Prediction(path=name, status=_status(error))], [None], [None])
 
 
 def _find(image: ImageLike, eye: Eye) -> tuple[Decoded, list[Face]]:
@@ -103,6 +134,15 @@ def _with_landmarks(picture: Picture, faces: list[Face], landmarker: Landmarker)
         replace(face, landmarks=Points68.of(one.points, one.confidence, one.quality))
         for face, one in zip(faces, found, strict=True)
     ]
+
+
+def _marks(face: Face, found: Face, square: Square) -> Marks | None:
+    """The points of a face, given in pixels of what was decoded and of the full picture, if they can be used."""
+    given = face.landmarks
+    if given is None or found.landmarks is None or given.quality < MIN_QUALITY:
+        return None
+    shares = shares_of_square(np.array(given.points), square).astype(np.float32)
+    return Marks(found.landmarks, shares) if np.isfinite(shares).all() else None
 
 
 def _read(image: ImageLike, eye: Eye, *, at_least: int) -> Decoded:

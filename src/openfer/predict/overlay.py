@@ -14,6 +14,7 @@ from openfer.predict.drawing.heat import lay_heat, with_key
 from openfer.predict.drawing.outline import outline
 from openfer.predict.drawing.paint import bar, frame
 from openfer.predict.drawing.placing import place
+from openfer.predict.drawing.units import lay_units
 from openfer.records import Prediction
 from openfer.vision.image import Picture
 
@@ -28,8 +29,8 @@ def draw(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
 
     Cards keep off all faces where there is room, off each other, off eyes and mouths always. A face that has no room
     for its chart gets its label, then only its number (`face` in the table), then only its frame; the largest faces
-    lose last. Landmarks are drawn where faces have them. Where predictions carry class maps, a layer of heat shows
-    where each face's label comes from, and a strip under the picture is its key.
+    lose last. Landmarks and action units are drawn where predictions have them. Where predictions carry class maps, a
+    layer of heat shows where each face's label comes from, and a strip under the picture is its key.
 
     Args:
         picture: uint8 [H, W, 3].
@@ -59,6 +60,8 @@ def draw(picture: Picture, predictions: Sequence[Prediction]) -> Picture:
     for face in reversed(faces):
         if face.prediction.found and face.prediction.found.landmarks:
             outline(canvas, face.prediction.found.landmarks, factor)
+        if face.prediction.aus:
+            lay_units(canvas, face.prediction.aus, factor)
     for one in placed:
         if one.card:
             one.card.paint(canvas, *one.rect[:2])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,14 @@ from openfer.bundle.load import DEFAULT, Array, Bundle, load_bundle
 from openfer.errors import ConfigError, ModelError
 from openfer.labels import LabelSet, canonical, label_set
 from openfer.predict.flow import in_chunks
-from openfer.predict.look import Eye, ImageLike, Order, Seen, look
+from openfer.predict.look import Eye, ImageLike, Marks, Order, Seen, look
 from openfer.predict.maps import check_has_maps, class_maps
+from openfer.predict.network import INPUTS, run_network
 from openfer.predict.support import SUPPORT_MODEL
 from openfer.predict.support.file import load_support
 from openfer.predict.support.gather import gather
 from openfer.predict.support.support import ModelKey, Support
+from openfer.predict.units import check_has_units, face_units, unit_outputs
 from openfer.records import Prediction
 from openfer.runtime import thread_count
 from openfer.vision.detect import DETECT_SIZE, Detector, load_detector
@@ -47,7 +49,9 @@ class Predictor:
         max_pixels: larger pictures are refused.
         threads: upper bound of threads; None for all that this process may use.
         maps: whether predictions carry the model's class maps.
-        landmarker: finds the faces' 68 points; None where nobody asked for them.
+        landmarker: finds the faces' 68 points; None where nobody asked for them and the model does not read them.
+        landmarks: whether faces carry the 68 points.
+        aus: whether predictions carry action units.
         support: examples of classes of one's own, which then are the labels.
         min_similarity: a face less like its class than this is `none`, -1 to 1; None for no limit.
     """
@@ -61,6 +65,8 @@ class Predictor:
     threads: int | None = None
     maps: bool = False
     landmarker: Landmarker | None = None
+    landmarks: bool = False
+    aus: bool = False
     support: Support | None = None
     min_similarity: float | None = None
 
@@ -77,6 +83,7 @@ class Predictor:
         threads: int | None = None,
         maps: bool = False,
         landmarks: bool = False,
+        aus: bool = False,
         support: str | Path | Support | None = None,
         min_similarity: float | None = None,
     ) -> Predictor:
@@ -93,6 +100,7 @@ class Predictor:
             threads: upper bound of threads; None for all that this process may use.
             maps: add each face's class maps to its prediction.
             landmarks: add each face's 68 points to it (`Face.landmarks`).
+            aus: add each face's action units to its prediction.
             support: classes of one's own, instead of the model's: a folder with a folder of pictures for each, a file
                 that `openfer support build` made, or what `load_support` gave. `default` is then `SUPPORT_MODEL`.
             min_similarity: with a support, a face less like its class than this is `none`, -1 to 1; None for no limit.
@@ -101,8 +109,8 @@ class Predictor:
             ConfigError: an unknown detector, a label that the model does not have, a number out of range, or options
                 that do not go together.
             DataError: a support that cannot be read.
-            ModelError: no such model, one that does not hold what its card says, maps of one that has none, or a
-                support that was made with another model.
+            ModelError: no such model, one that does not hold what its card says, maps or action units of one that has
+                none, or a support that was made with another model.
         """
         low, high = DETECT_SIZES
         if not low <= detect_size <= high:
@@ -116,12 +124,13 @@ class Predictor:
             name_or_path = SUPPORT_MODEL
         # Pictures are worked on side by side, one thread each: sessions that take all cores would wait for each other.
         bundle = load_bundle(name_or_path, threads=1)
-        if bundle.card.inputs != ("image",):
-            raise ModelError(
-                f"{bundle.path}: needs the inputs {', '.join(bundle.card.inputs)}; photos are read for 'image' alone"
-            )
+        if not set(bundle.card.inputs) <= set(INPUTS):
+            wanted = ", ".join(bundle.card.inputs)
+            raise ModelError(f"{bundle.path}: needs the inputs {wanted}; photos give {', '.join(INPUTS)}")
         if maps:
             check_has_maps(bundle)
+        if aus:
+            check_has_units(bundle)
         predictor = cls(
             bundle,
             load_detector(detector, threads=1),
@@ -131,7 +140,9 @@ class Predictor:
             max_pixels,
             threads,
             maps,
-            Landmarker.load(threads=1) if landmarks else None,
+            Landmarker.load(threads=1) if landmarks or "landmarks" in bundle.card.inputs else None,
+            landmarks,
+            aus,
         )
         return predictor.with_support(support, min_similarity=min_similarity)
 
@@ -143,6 +154,8 @@ class Predictor:
             raise ConfigError(f"min similarity: expected -1 to 1, got {min_similarity}")
         if support is None:
             return self
+        if self.aus:
+            raise ConfigError("aus: are the model's; a support has its own answer")
         if self.maps or self.labels != self.bundle.card.label_names():
             raise ConfigError(f"{'maps' if self.maps else 'labels'}: are the model's, not those of a support")
         name = "the support" if isinstance(support, Support) else str(support)
@@ -167,7 +180,7 @@ class Predictor:
             images = iter(images)
             while part := list(islice(images, CHUNK)):
                 seen = list(pool.map(partial(look, eye=eye), part))
-                plain, mirrored = (self._run(seen, (output,), mirrored=way) for way in (False, True))
+                plain, mirrored = (run_network(self.bundle, seen, (output,), mirrored=way) for way in (False, True))
                 features = iter(np.stack([plain[0], mirrored[0]], axis=1) if plain else ())
                 for picture in seen:
                     yield picture.rows, [None if cut is None else next(features) for cut in picture.pixels]
@@ -217,34 +230,45 @@ class Predictor:
             max_pixels=self.max_pixels,
             order=order,
             landmarker=self.landmarker,
+            show_landmarks=self.landmarks,
+            read_landmarks="landmarks" in self.bundle.card.inputs,
         )
 
     def _classify(self, seen: list[Seen]) -> list[list[Prediction]]:
         """Add the probabilities to the rows: the faces of all pictures go through the network together."""
         if self.support is not None:
             return self._compare(seen, self.support)
-        answered = self._run(seen, ("logits", "maps") if self.maps else ("logits",))
-        if not answered:
+        units = unit_outputs(self.bundle) if self.aus else ()
+        outputs = ("logits", *(("maps",) if self.maps else ()), *units)
+        found = dict(zip(outputs, run_network(self.bundle, seen, outputs), strict=False))
+        if not found:
             return [picture.rows for picture in seen]
         columns = self.bundle.card.label_names().columns_for(self.labels)
-        logits, *more = answered
-        answers = iter(self.bundle.calibrated(logits, columns=columns).tolist())
-        maps = iter(more[0][:, list(columns)] if more else ())
+        answers = self.bundle.calibrated(found["logits"], columns=columns).tolist()
+        places = count()
 
-        def finished(row: Prediction, cut: object) -> Prediction:
+        def finished(row: Prediction, cut: object, marks: Marks | None) -> Prediction:
             if cut is None:
                 return row
-            row = self._answered(row, next(answers))
-            if not self.maps or row.found is None:
-                return row
-            alignment = self.bundle.card.input.alignment()
-            return replace(row, maps=class_maps(next(maps), self.labels, row.found, alignment))
+            place = next(places)
+            row = self._answered(row, answers[place])
+            if self.maps and row.found is not None:
+                alignment = self.bundle.card.input.alignment()
+                values = found["maps"][place, list(columns)]
+                row = replace(row, maps=class_maps(values, self.labels, row.found, alignment))
+            if self.aus:
+                attention = found["attention"][place] if "attention" in found else None
+                row = replace(row, aus=face_units(found["aus"][place], attention, marks.points if marks else None))
+            return row
 
-        return [[finished(row, cut) for row, cut in zip(picture.rows, picture.pixels, strict=True)] for picture in seen]
+        return [
+            [finished(*parts) for parts in zip(picture.rows, picture.pixels, picture.marks, strict=True)]
+            for picture in seen
+        ]
 
     def _compare(self, seen: list[Seen], support: Support) -> list[list[Prediction]]:
         """As `_classify`, by what the support shows."""
-        answered = self._run(seen, (support.model.output,))
+        answered = run_network(self.bundle, seen, (support.model.output,))
         if not answered:
             return [picture.rows for picture in seen]
         likely, alike = (iter(values.tolist()) for values in support.answer(answered[0]))
@@ -260,14 +284,6 @@ class Predictor:
     def _answered(self, row: Prediction, probabilities: list[float]) -> Prediction:
         named = dict(zip(self.labels, probabilities, strict=True))
         return replace(row, probabilities=named, min_confidence=self.min_confidence)
-
-    def _run(self, seen: list[Seen], outputs: tuple[str, ...], *, mirrored: bool = False) -> tuple[Array, ...]:
-        """The network's outputs for all faces, one after the other; () where there are none."""
-        pixels = [cut for picture in seen for cut in picture.pixels if cut is not None]
-        if not pixels:
-            return ()
-        stacked = np.stack(pixels)
-        return self.bundle.run(np.ascontiguousarray(stacked[:, :, ::-1]) if mirrored else stacked, outputs=outputs)
 
 
 def _chosen(own: LabelSet, wanted: str | None) -> LabelSet:

@@ -26,29 +26,8 @@ from openfer.synth.fields import rise
 
 Floats = NDArray[np.floating]
 
-NAMES = {
-    1: "inner brow raiser",
-    2: "outer brow raiser",
-    4: "brow lowerer",
-    5: "upper lid raiser",
-    6: "cheek raiser",
-    7: "lid tightener",
-    9: "nose wrinkler",
-    10: "upper lip raiser",
-    12: "lip corner puller",
-    14: "dimpler",
-    15: "lip corner depressor",
-    16: "lower lip depressor",
-    17: "chin raiser",
-    20: "lip stretcher",
-    23: "lip tightener",
-    24: "lip presser",
-    25: "lips part",
-    26: "jaw drop",
-    43: "eyes closed",
-    45: "blink",
-}
-UNITS = tuple(NAMES)
+UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 17, 20, 23, 24, 25, 26, 43, 45)
+"""The action units that are drawn."""
 _INDEX = {unit: index for index, unit in enumerate(UNITS)}
 
 JAW_DROP = 21.0

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from openfer.synth.action_units import NAMES, UNITS, ActionUnits
+from openfer.labels import AU_NAMES
+from openfer.synth.action_units import UNITS, ActionUnits
 from openfer.synth.camera import Camera
 from openfer.synth.identity import Identity, draw_identity
 from openfer.synth.rendering import render
@@ -33,7 +34,7 @@ def strip(person: Identity | None = None, *, units: Sequence[int] = UNITS, size:
     blocks = []
     for unit in units:
         pictures = [_show(person, unit, step, scene, size) for step in STEPS]
-        blocks.append(_captioned(np.hstack(pictures), f"AU {unit}  {NAMES[unit]}"))
+        blocks.append(_captioned(np.hstack(pictures), f"AU {unit}  {AU_NAMES[unit]}"))
     if len(blocks) % 2:
         blocks.append(np.full_like(blocks[0], 255))
     rows = [np.hstack([left, right]) for left, right in zip(blocks[::2], blocks[1::2], strict=True)]

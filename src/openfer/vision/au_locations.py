@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 15, 16, 17, 20, 23, 24, 25, 26)
-"""The action units, in the order of their places."""
+"""The action units, in the order of their places; `labels.AU_NAMES` has their names."""
 
 MAP_SIDE = 56
 """Side of the feature map that the paper cuts its windows from, cells."""
@@ -17,23 +17,23 @@ MAP_SIDE = 56
 _BROWS, _LIDS, _CORNERS, _CHIN = [(21, 22), (19, 24)], [(37, 38), (43, 44)], [(48, 48), (54, 54)], [(51, 51), (57, 57)]
 PLACES: NDArray[np.int64] = np.array(
     [
-        *[(21, 21), (22, 22)],  # AU1 inner brow raiser
-        *[(18, 18), (25, 25)],  # AU2 outer brow raiser
-        *_BROWS,  # AU4 brow lowerer
-        *_LIDS,  # AU5 upper lid raiser
-        *[(41, 41), (46, 46)],  # AU6 cheek raiser
-        *[(38, 38), (43, 43)],  # AU7 lid tightener
-        *[(31, 31), (35, 35)],  # AU9 nose wrinkler
-        *[(50, 50), (52, 52)],  # AU10 upper lip raiser
-        *_CORNERS,  # AU12 lip corner puller
-        *_CORNERS,  # AU15 lip corner depressor
-        *[(58, 58), (56, 56)],  # AU16 lower lip depressor
-        *_CHIN,  # AU17 chin raiser
-        *_CORNERS,  # AU20 lip stretcher
-        *[(60, 60), (62, 62)],  # AU23 lip tightener
-        *[(61, 61), (64, 64)],  # AU24 lip pressor
-        *[(62, 62), (66, 66)],  # AU25 lips part
-        *_CHIN,  # AU26 jaw drop
+        *[(21, 21), (22, 22)],  # AU1
+        *[(18, 18), (25, 25)],  # AU2
+        *_BROWS,  # AU4
+        *_LIDS,  # AU5
+        *[(41, 41), (46, 46)],  # AU6
+        *[(38, 38), (43, 43)],  # AU7
+        *[(31, 31), (35, 35)],  # AU9
+        *[(50, 50), (52, 52)],  # AU10
+        *_CORNERS,  # AU12
+        *_CORNERS,  # AU15
+        *[(58, 58), (56, 56)],  # AU16
+        *_CHIN,  # AU17
+        *_CORNERS,  # AU20
+        *[(60, 60), (62, 62)],  # AU23
+        *[(61, 61), (64, 64)],  # AU24
+        *[(62, 62), (66, 66)],  # AU25
+        *_CHIN,  # AU26
     ]
 )
 """[34, 2]: each place is the mean of two landmarks (iBUG order, from 0), or one landmark named twice. Places 2i and

@@ -56,8 +56,19 @@ ENLARGE = 1.15
 DETAIL = 55
 """Finest resolution it was trained on, pixels across its square: FER2013's frame has 48."""
 BATCH = 32
+MIN_QUALITY = 0.5
+"""Points of a lower quality are not read by any network: the face then counts as one without them."""
 FOREHEAD_TO_CHIN = 48 / 44.6
 """Side of FER2013's frame, as a share of the height of the detector's box in it (median of 403 faces)."""
+
+
+NO_POINTS = np.full((68, 2), np.nan, dtype=np.float32)
+"""What a network gets in place of landmarks that are not known."""
+
+
+def mirrored_shares(shares: Array) -> Array:
+    """Landmarks [..., 68, 2] in shares of a picture's side, of the mirrored picture."""
+    return np.stack([1 - shares[..., MIRROR, 0], shares[..., MIRROR, 1]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,15 +20,13 @@ from openfer.vision.au_locations import au_locations
 from openfer.vision.cut import find_in_frame
 from openfer.vision.detect import Detector
 from openfer.vision.image import Picture
-from openfer.vision.landmarks import Landmarker, square_of_frame, square_of_points
+from openfer.vision.landmarks import MIN_QUALITY, Landmarker, square_of_frame, square_of_points
 from openfer.vision.mean_face import mean_face
 from openfer.vision.patches import REGIONS, cut_patches, moved_regions
 
 GIVEN, DETECTED = "given", "detected"
 POINTS_STATUSES = (GIVEN, DETECTED, NO_FACE, UNREADABLE)
 LANDMARKS_STATUSES = (GIVEN, DETECTED, UNCERTAIN, NO_FACE, UNREADABLE)
-MIN_QUALITY = 0.5
-"""Landmarks of a lower quality are kept as `uncertain`; what follows from landmarks is then that of the mean face."""
 
 Values = dict[str, Any]
 Square = tuple[complex, complex]
@@ -99,7 +97,10 @@ def _find_points(picture: Picture, detector: Detector, box: Box | None) -> Point
 
 
 def _find_landmarks(picture: Picture, landmarker: Landmarker, points5: Points5 | None, frame: Box | None) -> Values:
-    """Landmarks around the five points, else inside the frame, which is known to hold a face."""
+    """Landmarks around the five points, else inside the frame, which is known to hold a face.
+
+    Those of a quality below `MIN_QUALITY` are `uncertain`; what follows from landmarks is then that of the mean face.
+    """
     around = None if frame is None else square_of_frame(frame)
     if points5 is not None:
         with suppress(DataError):  # given points that coincide

@@ -11,9 +11,11 @@ from openfer.bundle.card import Card
 from openfer.data.pictures import MISSING
 from openfer.errors import DataError
 from openfer.evaluate import metrics
+from openfer.evaluate.action_units.build import score_action_units
+from openfer.evaluate.action_units.columns import judged_units
 from openfer.evaluate.calibration import reliability
-from openfer.evaluate.intervals import DRAWS, bootstrap, cluster_numbers
-from openfer.evaluate.predictions import Context, Predictions
+from openfer.evaluate.intervals import DRAWS, bootstrap
+from openfer.evaluate.predictions import Context, Predictions, clusters_of
 from openfer.evaluate.report.classes import class_statistics, class_table, known_range
 from openfer.evaluate.report.examples import confident_errors, hardest_right
 from openfer.evaluate.report.record import EvaluationReport, Failure, LeftOut, RowCounts
@@ -62,7 +64,7 @@ def evaluate_predictions(
     predicted = probabilities.argmax(axis=1)
     k = len(predictions.labels)
     matrix = metrics.confusion(truth, predicted, k)
-    resampled, clusters = _clusters(predictions, counted)
+    resampled, clusters = clusters_of(predictions, counted)
     scores = {
         "accuracy": metrics.accuracy,
         "mean_class_accuracy": metrics.mean_class_accuracy,
@@ -73,6 +75,7 @@ def evaluate_predictions(
     intervals = bootstrap(truth, predicted, k, scores, rng, clusters=clusters, draws=draws)
     counts, left_out = _row_counts(predictions), _left_out(predictions, context)
     number = len(counted) if clusters is None else len(np.unique(clusters))
+    units = judged_units(predictions)
     return EvaluationReport(
         context=context,
         labels=predictions.labels.names,
@@ -97,18 +100,12 @@ def evaluate_predictions(
         hardest=hardest_right(predictions),
         failures=_failures(predictions),
         card=card,
+        action_units=None
+        if units is None
+        else score_action_units(units, draws=None if draws == DRAWS else draws, seed=seed),
         warnings=context.warnings
         + _warnings(context, counts, left_out, predictions.labels.names, matrix, resampled, number),
     )
-
-
-def _clusters(predictions: Predictions, counted: NDArray[np.int64]) -> tuple[str, NDArray[np.int64] | None]:
-    for column in ("subject", "group"):
-        names = predictions.column(column)
-        chosen = [names[row] for row in counted]
-        if any(name is not None for name in chosen):
-            return "episode" if predictions.context.episodes else column, cluster_numbers(chosen)
-    return "row", None
 
 
 def _row_counts(predictions: Predictions) -> RowCounts:

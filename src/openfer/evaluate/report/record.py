@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from openfer.bundle.card import Card
+from openfer.evaluate.action_units.record import ActionUnitReport
 from openfer.evaluate.calibration import Bin
 from openfer.evaluate.intervals import Interval
 from openfer.evaluate.predictions import Context
@@ -148,6 +149,7 @@ class EvaluationReport:
         hardest: the right answers that the model was least sure of, least sure first.
         failures: the first rows that could not be read.
         card: the model's card; None where only predictions are known.
+        action_units: scores of the model's action units; None where model or data have none.
         warnings: what a reader of the numbers must know, a line each.
     """
 
@@ -174,6 +176,7 @@ class EvaluationReport:
     hardest: tuple[Example, ...] = ()
     failures: tuple[Failure, ...] = ()
     card: Card | None = None
+    action_units: ActionUnitReport | None = None
     warnings: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -201,6 +204,8 @@ class EvaluationReport:
             parts[name] = tuple(parts[name])
         if parts.get("card") is not None:
             parts["card"] = Card.model_validate(parts["card"])
+        if parts.get("action_units") is not None:
+            parts["action_units"] = ActionUnitReport.from_dict(parts["action_units"])
         return cls(**_with_ranges(parts))
 
 

@@ -1,4 +1,4 @@
-"""Reports as files: `report.json`, `confusion.png` and `report.html`."""
+"""Reports as files: `report.json`, `confusion.png`, `report.html`, and of some models `unit_table.png`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from openfer.errors import DataError, reason
+from openfer.evaluate.action_units.record import MEASURES
 from openfer.evaluate.report.classes import frequent_mistakes
 from openfer.evaluate.report.picture import confusion_picture
 from openfer.evaluate.report.record import FORMAT, EvaluationReport
+from openfer.evaluate.report.table import has_table, table_picture
+from openfer.labels import AU_NAMES
 from openfer.pages.documents import Content, environment, read_values, write_documents
-from openfer.pages.pictures import address
+from openfer.pages.pictures import address, png_address
 from openfer.vision.image import Picture
 
 JSON, PICTURE, PAGE = "report.json", "confusion.png", "report.html"
+UNIT_TABLE = "unit_table.png"
+"""Only of a model that learned one."""
 PICTURE_SIDE = 160
 """Faces are put into the page with at most so many pixels a side, so that it stays under a megabyte."""
 
 
 def write_report(report: EvaluationReport, folder: Path, *, pictures: Mapping[int, Picture] | None = None) -> None:
-    """Write a report's three files into a folder, each whole or not at all; nothing is written before all are made.
+    """Write a report's files into a folder, each whole or not at all; nothing is written before all are made.
 
     Args:
         report: what they say.
@@ -35,6 +40,8 @@ def write_report(report: EvaluationReport, folder: Path, *, pictures: Mapping[in
         PICTURE: confusion_picture(report),
         PAGE: report_page(report, pictures),
     }
+    if report.card is not None and has_table(report.card):
+        contents[UNIT_TABLE] = table_picture(report.card)
     write_documents(folder, contents)
 
 
@@ -62,8 +69,14 @@ def report_page(report: EvaluationReport, pictures: Mapping[int, Picture] | None
     templates = environment("openfer.evaluate.report")
     templates.filters |= {"percent": _percent, "log": math.log}
     addresses = {row: address(picture, PICTURE_SIDE) for row, picture in (pictures or {}).items()}
+    card = report.card
     return templates.get_template("template.html").render(
-        report=report, pictures=addresses, mistakes=frequent_mistakes(report)
+        report=report,
+        pictures=addresses,
+        mistakes=frequent_mistakes(report),
+        unit_measures=MEASURES,
+        unit_names=AU_NAMES,
+        unit_table=png_address(table_picture(card)) if card is not None and has_table(card) else "",
     )
 
 

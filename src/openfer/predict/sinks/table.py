@@ -19,6 +19,8 @@ WIDE = 10_000
 """Width in a pipe, so that no line is cut or folded."""
 PAGE = 500
 """Rows that a pipe gets at a time, so that memory stays flat. Columns stay where they are as long as names fit."""
+SHOWN = 0.5
+"""Action units at least as likely are named."""
 TITLES = ("picture", "face", "expression", "confidence", "next")
 
 
@@ -88,13 +90,17 @@ def _cells(prediction: Prediction, *, named: bool, bar: bool) -> list[Text]:
     filled.pad_right(BAR - len(filled) if bar else 0)
     sure = filled + Text(f"{percent(first[1]):>5}") if not (prediction.undecided and label == NONE) else Text()
     second = f"{printable(others[0][0])} {percent(others[0][1])}" if others else ""
+    shown = (
+        [str(unit) for unit, share in prediction.aus.probabilities.items() if share >= SHOWN] if prediction.aus else []
+    )
+    units = f"AU {', '.join(shown)}" if shown else ""
     alike = "" if prediction.similarity is None else f"similarity {prediction.similarity:.2f}"
     return [
         name,
         face,
         Text(printable(label), style=f"bold {colour}"),
         sure,
-        Text(" ".join(filter(None, (second, alike, note))), style="dim"),
+        Text(" ".join(filter(None, (second, alike, units, note))), style="dim"),
     ]
 
 
