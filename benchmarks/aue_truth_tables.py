@@ -47,10 +47,11 @@ def markdown(found: Answers, faces: Manifest, values: Floats, *, pairing: str, c
     determined = scores[ALONE][0].values["auc"] >= TOLD
     test = found[first][0]["test_rows"]
     people = len({faces.column("subject")[row] for row in test.tolist()})
+    seeds = "one seed" if len(found[first]) == 1 else f"{len(found[first])} seeds"
     units = ", ".join(str(unit) for unit, told in zip(AUS, determined, strict=True) if told)
     parts = [
         f"{len(test):,} faces of {people} people who were not trained on; a unit is present from an intensity of "
-        f"{PRESENT} on. Mean over the 17 action units and {len(found[first])} seeds; in brackets {LEVEL:.0%} intervals "
+        f"{PRESENT} on. Mean over the 17 action units and {seeds}; in brackets {LEVEL:.0%} intervals "
         f"over people and seeds ({draws:,} resampled data sets). *Within* an expression pairs of faces are formed only "
         "inside each expression, where knowing the expression is worth 0.5 (AUC) and 0 (PCC).",
         "",

@@ -161,6 +161,9 @@ def test_pooled_windows_forget_where_something_is() -> None:
     left, right = torch.zeros(2, 1, 2, 16, 16)
     left[0, 0, 8, 6], right[0, 0, 8, 9] = 1.0, 1.0
     torch.testing.assert_close(networks(left, centres), networks(right, centres))
+    cells = torch.relu(networks.convolution(torch.ones(1, WINDOWS * 2, 6, 6))).mean((2, 3)).view(1, WINDOWS, 2)
+    wanted = torch.relu(torch.einsum("bvi,voi->bvo", cells, networks.weight) + networks.bias)
+    torch.testing.assert_close(networks(torch.ones(1, 2, 16, 16), centres), wanted)
     assert networks.weight.numel() == WINDOWS * 4 * 2
     full = WindowNetworks(2, 16, 4, "full", 0.0).eval()
     assert not torch.allclose(full(left, centres), full(right, centres))
