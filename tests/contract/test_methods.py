@@ -131,15 +131,15 @@ def test_facts_and_options(name: str) -> None:
 @pytest.mark.parametrize("fidelity", FIDELITIES)
 def test_forward_gives_what_the_contract_says(name: str, backbone: str, fidelity: Any) -> None:
     method, network = build(name, backbone, fidelity)
-    batch = batch_of(method, [0, 1, 2, 3, 4])
-    used = {key: batch[key] for key in in_use(method.inputs)}
+    batch = step_of(method, [0, 1, 2, 3, 4])
+    rows, used = len(batch["label"]), {key: batch[key] for key in in_use(method.inputs)}
     outputs = [network.train()(**{key: batch[key] for key in method.inputs}), network.eval()(**used)]
     outputs.append(network.eval()(image=batch["image"]))  # what else a face has may be unknown
     for output in outputs:
         assert isinstance(output, Output)
-        assert output.logits.shape == (5, len(LABELS))
+        assert output.logits.shape == (rows, len(LABELS))
         assert output.embedding is not None
-        assert output.embedding.shape[0] == 5
+        assert output.embedding.shape[0] == rows
         assert output.embedding.ndim == 2
         assert all(torch.isfinite(value).all() for value in output if value is not None)
 

@@ -66,6 +66,10 @@ def test_killed_at_random_moments_ends_with_the_same_bits(tmp_path: Path) -> Non
     assert not list(killed.glob(".*.part"))
 
 
+EPISODES = {name: {"n_way": 2, "k_shot": 2, "n_query": 1} for name in ("csrn", "fewshot")}
+"""Of methods whose step is whole episodes: such that one fits into a step."""
+
+
 class StoppedError(Exception):
     """Stands for whatever ends a run."""
 
@@ -83,7 +87,7 @@ class StopAfterOne(Watch):
 def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp_path: Path) -> None:
     recipe = parse_recipe(
         {
-            "method": {"name": name, **SMALL.get(name, {})},
+            "method": {"name": name, **SMALL.get(name, {}), **EPISODES.get(name, {})},
             "backbone": {"name": "test_efficientnet", "size": 64}
             if name in PYRAMIDAL
             else {"name": "test_efficientnet", "size": 32, "output_stride": 8},
