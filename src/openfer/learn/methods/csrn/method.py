@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from openfer.learn.fewshot.sampler import EpisodeBatches, EpisodeShape, rare_cla
 from openfer.learn.method import Batch, Method, Output, Stage, Task, register
 from openfer.learn.methods.csrn.network import ChannelSelectiveRelation
 from openfer.learn.methods.csrn.prototypes import pair_targets, prototype_targets
+from openfer.learn.methods.csrn.relation import PUBLISHED
 from openfer.learn.methods.csrn.released import FirstClasses, matching_scores, matching_targets, our_names
 from openfer.learn.samplers import Sampler
 
@@ -35,6 +36,7 @@ class CsrnOptions:
         select: put the class feature together from the shots' channels; else it is their mean.
         weight: lambda, of the class features in loss and score.
         side: of the pictures that the encoder reads, pixels.
+        spread: of the first weights of the relation network's linear layers; the authors' 0.01 needs many steps.
         n_way: classes an episode.
         k_shot: supports a class.
         n_query: queries a class.
@@ -45,6 +47,7 @@ class CsrnOptions:
     select: bool = True
     weight: Annotated[float, Ge(0)] = 0.7
     side: Annotated[int, Ge(16), Le(512)] = 64
+    spread: Annotated[float, Gt(0)] = PUBLISHED
     n_way: Annotated[int, Ge(2)] = 4
     k_shot: Annotated[int, Ge(1)] = 4
     n_query: Annotated[int, Ge(1)] = 1
@@ -72,6 +75,7 @@ class Csrn(Method):
             patches=options.patches,
             select=options.select,
             weight=options.weight,
+            spread=options.spread,
             apart=options.shape if self.fidelity == "released" else None,
         )
 

@@ -28,12 +28,21 @@ class ChannelSelectiveRelation(nn.Module):
         patches: with eyes and mouth, V = 3, else V = 1.
         select: class features of the face by channel selection, else by the mean.
         weight: lambda, of the class features' scores.
+        spread: see `RelationNetwork`.
         apart: of the training episodes whose supports and queries go through the encoder one after the other, each with
             BatchNorm statistics of its own, as published (Q6); None for all at once.
     """
 
     def __init__(
-        self, task: Task, *, side: int, patches: bool, select: bool, weight: float, apart: EpisodeShape | None = None
+        self,
+        task: Task,
+        *,
+        side: int,
+        patches: bool,
+        select: bool,
+        weight: float,
+        spread: float,
+        apart: EpisodeShape | None = None,
     ) -> None:
         super().__init__()
         self.task, self.apart = task, apart
@@ -41,7 +50,7 @@ class ChannelSelectiveRelation(nn.Module):
         self.options = replace(task.backbone, size=side)  # what the encoder reads, not what the network is given
         self.backbone = build_feature_backbone(self.options)
         _, channels, height, width = blank_map(self.backbone, self.options).shape
-        self.relation = RelationNetwork(channels, height, width)
+        self.relation = RelationNetwork(channels, height, width, spread)
         self.readout = Readout(channels * len(self.views), len(task.labels))
 
     @property

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from openfer.errors import ConfigError
 
 CHANNELS, HIDDEN = 64, 8
+PUBLISHED = 0.01
 SMALLEST_PLAIN, SMALLEST = 10, 4
 """Sides of a map: from the first on no padding is needed, as published; below the second nothing would be left."""
 
@@ -21,6 +22,8 @@ class RelationNetwork(nn.Module):
     Args:
         channels: C of one map.
         height, width: of the maps, cells.
+        spread: standard deviation of the linear layers' first weights. As published, 0.01 with biases of 1, all scores
+            begin near sigmoid(1) and little is learned for hundreds of steps; larger ones begin with biases of 0.
 
     Raises:
         ConfigError: the maps are too small.
@@ -28,7 +31,7 @@ class RelationNetwork(nn.Module):
     Source: Kim et al., ICCE 2024; Sung et al., Learning to Compare, CVPR 2018.
     """
 
-    def __init__(self, channels: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, spread: float = PUBLISHED) -> None:
         super().__init__()
         smallest = min(height, width)
         if smallest < SMALLEST:
@@ -42,9 +45,8 @@ class RelationNetwork(nn.Module):
         left = [((side - 2 + 2 * padding) // 2 - 2 + 2 * padding) // 2 for side in (height, width)]
         self.fc1, self.fc2 = nn.Linear(CHANNELS * left[0] * left[1], HIDDEN), nn.Linear(HIDDEN, 1)
         for linear in (self.fc1, self.fc2):
-            # As published: all scores begin near sigmoid(1).
-            nn.init.normal_(linear.weight, 0.0, 0.01)
-            nn.init.ones_(linear.bias)
+            nn.init.normal_(linear.weight, 0.0, spread)
+            nn.init.constant_(linear.bias, float(spread <= PUBLISHED))
 
     def forward(self, support: Tensor, query: Tensor) -> Tensor:
         """Every support with every query of its episode.
