@@ -42,12 +42,12 @@ class Resampled:
         value, draws = float(self.values[name][model]), self.draws[name][model]
         if name == CALIBRATION:
             return _calibration_interval(value, draws, self.noise[model], self.level)
-        return _percentiles(value, draws, self.level)
+        return percentiles(value, draws, self.level)
 
     def difference(self, name: str, first: int, second: int) -> Interval:
         """Score of the first minus score of the second model, with the percentiles of the resampled differences."""
         value = float(self.values[name][first] - self.values[name][second])
-        return _percentiles(value, self.draws[name][first] - self.draws[name][second], self.level)
+        return percentiles(value, self.draws[name][first] - self.draws[name][second], self.level)
 
 
 def paired_bootstrap(
@@ -242,7 +242,8 @@ class _Models:
         return result, gaps
 
 
-def _percentiles(value: float, draws: Floats, level: float) -> Interval:
+def percentiles(value: float, draws: Floats, level: float = LEVEL) -> Interval:
+    """A score with the percentiles of its resampled values `draws` [D]."""
     low, high = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
     return Interval(value=value, low=float(low), high=float(high))
 

@@ -183,6 +183,15 @@ def blank_map(network: nn.Module, options: BackboneOptions) -> Tensor:
     return values
 
 
+def blank_pyramid(network: nn.Module, options: BackboneOptions) -> list[Tensor]:
+    """As `blank_map`, of the maps of all levels (see `pyramid`)."""
+    training = network.training
+    with torch.no_grad():
+        levels = pyramid(network.eval(), _blank(options), options)
+    network.train(training)
+    return levels
+
+
 def check_size(network: nn.Module, options: BackboneOptions) -> None:
     """Let a whole network, in evaluation mode, answer one blank batch. Raises `ConfigError` where the size is wrong."""
     try:

@@ -129,10 +129,10 @@ def is_finished(cell: Cell) -> bool:
 def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
     """Train and judge a cell; False where another program is at it."""
     from openfer.bundle.load import load_bundle
-    from openfer.data.manifest import load_manifest
     from openfer.evaluate.score import score_manifest
     from openfer.learn.engine import train
     from openfer.learn.export import bundle_of_run
+    from openfer.learn.pictures import open_manifest
     from openfer.vision.detect import load_detector
 
     if threads is not None:
@@ -147,9 +147,8 @@ def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
             return True
         watch = CostWatch(cell.folder)
         train(cell.recipe, cell.folder, resume=True, watch=watch)
-        manifest = load_manifest(*(part.strip() for part in cell.recipe.data.manifest.split(",")))
-        exported = bundle_of_run(cell.folder)
-        bundle = load_bundle(exported, threads=threads)
+        manifest = open_manifest(cell.recipe.data.manifest)
+        bundle = load_bundle(bundle_of_run(cell.folder), threads=threads)
         detector = load_detector("centerface", threads=1)  # for rows without points, as in `openfer evaluate`
         predictions = score_manifest(bundle, manifest, split, detector=detector)
         watch.keep(parameters=_parameters(cell.folder), model_bytes=bundle.graph_bytes)

@@ -12,8 +12,8 @@ from openfer import __version__
 from openfer.errors import ConfigError, DataError, did_you_mean
 from openfer.evaluate.benchmark.record import Benchmark, Cost, DataFacts, Difference, Entry, Trained
 from openfer.evaluate.comparison.match import Matched, match
-from openfer.evaluate.intervals import DRAWS, LEVEL, Floats, Interval
-from openfer.evaluate.paired import Resampled, holm, paired_bootstrap, sign_flip
+from openfer.evaluate.intervals import DRAWS, Floats
+from openfer.evaluate.paired import Resampled, holm, paired_bootstrap, percentiles, sign_flip
 
 SCORES = {
     "accuracy": "accuracy",
@@ -71,7 +71,10 @@ def _one_set(runs: Sequence[Trained], baseline: str, draws: int, seed: int) -> t
     resampled = paired_bootstrap(
         matched.truth, matched.probabilities, np.random.default_rng(seed), clusters=matched.clusters, draws=draws
     )
-    places = {name: [place for place, run in enumerate(runs) if run.recipe == name] for name in _recipes(runs)}
+    places = {
+        name: [place for place, run in enumerate(runs) if run.recipe == name]
+        for name in _unique(run.recipe for run in runs)
+    }
     entries = [_entry(runs, resampled, own, draws, seed) for own in places.values()]
     if baseline in places:
         entries = _with_differences(entries, runs, places, matched, resampled, baseline, seed)
@@ -96,7 +99,7 @@ def _entry(runs: Sequence[Trained], resampled: Resampled, own: list[int], draws:
         data=runs[own[0]].data,
         seeds=tuple(runs[place].seed for place in own),
         scores={
-            name: _interval(float(resampled.values[name][own].mean()), over_seeds(resampled.draws[name][own], seed))
+            name: percentiles(float(resampled.values[name][own].mean()), over_seeds(resampled.draws[name][own], seed))
             for name in SCORES
         },
         each={name: tuple(float(value) for value in resampled.values[name][own]) for name in SCORES},
@@ -143,7 +146,7 @@ def _with_differences(
         gained = right[ours].sum(axis=0, dtype=np.int64) - right[theirs].sum(axis=0, dtype=np.int64)
         by_cluster = np.bincount(clusters, weights=gained).round().astype(np.int64)
         found[name] = Difference(
-            accuracy=_interval(value, over_seeds(accuracy[own], seed) - base),
+            accuracy=percentiles(value, over_seeds(accuracy[own], seed) - base),
             p=sign_flip(by_cluster) if shared else None,
         )
     tested = [name for name, difference in found.items() if difference.p is not None]
@@ -151,11 +154,6 @@ def _with_differences(
     for name, p in zip(tested, corrected, strict=True):
         found[name] = replace(found[name], p_holm=float(p))
     return [replace(entry, difference=found.get(entry.recipe)) for entry in entries]
-
-
-def _interval(value: float, draws: Floats) -> Interval:
-    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(value=value, low=float(low), high=float(high))
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:
@@ -172,10 +170,6 @@ def _notes(entries: Sequence[Entry]) -> Iterable[str]:
         yield f"Some recipe has {few}: how much seeds differ is known badly, and intervals are too narrow for it."
     if len({(entry.data, entry.seeds) for entry in entries}) > len({entry.data for entry in entries}):
         yield "Recipes have different seeds; p counts the shared ones."
-
-
-def _recipes(runs: Sequence[Trained]) -> tuple[str, ...]:
-    return _unique(run.recipe for run in runs)
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from openfer.learn.backbones import build_pyramid, pyramid
+from openfer.learn.backbones import blank_pyramid, build_pyramid, pyramid
 from openfer.learn.method import Output, Task
 from openfer.learn.methods.aue.branches import Decoder, Fusion, GlobalBranch
 from openfer.learn.methods.aue.knowledge import Knowledge, is_compound, knowledge_of
@@ -61,10 +61,7 @@ class Aue(nn.Module):
         super().__init__()
         self.options = task.backbone
         self.backbone = build_pyramid(task.backbone)
-        with torch.no_grad():
-            blank = torch.zeros(1, 3, task.backbone.size, task.backbone.size)
-            levels = pyramid(self.backbone.eval(), blank, task.backbone)  # shows the maps' sizes
-        self.backbone.train()
+        levels = blank_pyramid(self.backbone, task.backbone)
         channels, classes = [level.shape[1] for level in levels], len(task.labels)
         attention = options.attention
         if attention == "auto":
