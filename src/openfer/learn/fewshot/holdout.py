@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from openfer.evaluate.episodes.draw import draw_places, first_copies
+from openfer.evaluate.episodes.draw import first_copies
 from openfer.evaluate.metrics import accuracy, confusion, mean_class_accuracy
 from openfer.learn.fewshot.contract import EpisodicNetwork
-from openfer.learn.fewshot.sampler import EpisodeShape
+from openfer.learn.fewshot.sampler import EpisodeShape, draw_samples, drawable
 from openfer.learn.method import Batch
 
 EPISODES = 600
@@ -57,14 +57,10 @@ def judge_episodes(
     first, clear = first_copies(np.concatenate([part[2] for part in parts]), labels, labels.max() + 1)
     kept = np.sort(first[clear])
     features, labels = torch.cat([part[0] for part in parts])[kept], labels[kept]
-    counts = np.bincount(labels)
-    classes = np.flatnonzero(counts >= shape.each)
-    if len(classes) < shape.n_way:
+    if len(drawable(labels, shape)) < shape.n_way:
         return None
-    ways, places = draw_places(counts[classes], episodes=episodes, n_way=shape.n_way, each=shape.each, entropy=seed)
-    order = np.argsort(labels, kind="stable")
-    starts = (np.cumsum(counts) - counts)[classes]
-    rows = torch.from_numpy(order[starts[ways][:, :, None] + places]).to(features.device)
+    classes, samples = draw_samples(labels, shape, episodes=episodes, entropy=seed)
+    rows = torch.from_numpy(samples).to(features.device)
     scores = torch.cat(
         [
             network.score(features[block[:, :, : shape.k_shot]], features[block[:, :, shape.k_shot :].flatten(1)])
@@ -73,10 +69,10 @@ def judge_episodes(
     ).flatten(0, 1)
     way = torch.arange(shape.n_way, device=scores.device).repeat_interleave(shape.n_query).repeat(episodes)
     answers = np.take_along_axis(
-        np.repeat(classes[ways], shape.n_way * shape.n_query, axis=0), scores.argmax(1).cpu().numpy()[:, None], axis=1
+        np.repeat(classes, shape.n_way * shape.n_query, axis=0), scores.argmax(1).cpu().numpy()[:, None], axis=1
     )[:, 0]
-    truth = np.repeat(classes[ways].ravel(), shape.n_query)
-    counted = confusion(truth, answers, len(counts))
+    truth = np.repeat(classes.ravel(), shape.n_query)
+    counted = confusion(truth, answers, labels.max() + 1)
     return {
         "accuracy": float(accuracy(counted)),
         "mean_class_accuracy": float(mean_class_accuracy(counted)),

@@ -101,21 +101,38 @@ class EpisodeBatches:
         each_step = self.batch // shape.pictures
         if not each_step:
             raise ConfigError(f"optim.batch: {self.batch} pictures are less than an episode of {shape.pictures}")
-        counts = np.bincount(self.labels)
-        classes = np.flatnonzero(counts >= shape.each)
+        classes = drawable(self.labels, shape)
         if len(classes) < shape.n_way:
             raise DataError(
                 f"method.n_way: {len(classes)} classes have the {shape.each} training pictures that an episode needs, "
                 f"expected {shape.n_way}"
             )
         steps = max(1, len(self.labels) // self.batch)
-        ways, places = draw_places(
-            counts[classes],
-            episodes=steps * each_step,
-            n_way=shape.n_way,
-            each=shape.each,
-            entropy=(self.seed, epoch),
-        )
-        order = np.argsort(self.labels, kind="stable")
-        starts = (np.cumsum(counts) - counts)[classes]
-        return list(order[starts[ways][:, :, None] + places].reshape(steps, -1))
+        _, samples = draw_samples(self.labels, shape, episodes=steps * each_step, entropy=(self.seed, epoch))
+        return list(samples.reshape(steps, -1))
+
+
+def drawable(labels: NDArray[np.int64], shape: EpisodeShape) -> NDArray[np.int64]:
+    """The classes of samples with labels [N] that have k + q of them."""
+    return np.flatnonzero(np.bincount(labels) >= shape.each)
+
+
+def draw_samples(
+    labels: NDArray[np.int64], shape: EpisodeShape, *, episodes: int, entropy: int | tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Episodes of samples.
+
+    Args:
+        labels: [N] of the samples; n classes or more are `drawable`.
+        shape: n, k and q.
+        episodes: how many.
+        entropy: of the draws.
+
+    Returns:
+        The episodes' classes [e, n], and their samples' numbers [e, n, k + q].
+    """
+    counts, classes = np.bincount(labels), drawable(labels, shape)
+    ways, places = draw_places(counts[classes], episodes=episodes, n_way=shape.n_way, each=shape.each, entropy=entropy)
+    starts = (np.cumsum(counts) - counts)[classes]
+    samples = np.argsort(labels, kind="stable")[starts[ways][:, :, None] + places]
+    return classes[ways], samples
