@@ -24,6 +24,7 @@ from openfer.errors import ConfigError
 from openfer.learn.backbones import check_size, load_initial, normalisation
 from openfer.learn.batches import BatchMaker
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
+from openfer.learn.dilated import quicken
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
 from openfer.learn.optimizers import KerasAdam
@@ -55,12 +56,15 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
     data = load_training_data(recipe.data, recipe.backbone.size, recipe.run.seed, watch.cut, method.inputs)
     if checkpoint is not None:
         check_same_data(out, data)
+    network = build_network(recipe, method, data, fresh=checkpoint is None, note=watch.note)
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
+        quicken(network)
     run = Run(
         recipe=recipe,
         out=out,
         accelerator=accelerator,
         method=method,
-        network=build_network(recipe, method, data, fresh=checkpoint is None, note=watch.note),
+        network=network,
         data=data,
         maker=make_batches(recipe, method, data, accelerator.device),
         watch=watch,
