@@ -38,6 +38,8 @@ Seen = tuple[str, int, Picture, Points5]
 
 EXAMPLES, QUERIES = range(60), range(90, 130)
 """People who are examples, and people who are asked."""
+CHOSEN = "features"
+"""What a bundle's faces are compared by (`Card.compared_by`)."""
 ADF = ("anger", "disgust", "fear")
 console = Console(width=140)
 
@@ -64,15 +66,16 @@ class Faces:
         alignment, landmarker = bundle.card.input.alignment(), Landmarker.load()
         cuts = np.stack([cut_face(picture, alignment, points5=five).pixels for picture, five in pairs])
         crops = np.stack([cut_crop(picture, square_of_points(five)) for picture, five in pairs])
-        runs = [bundle.run(turned, outputs=("embedding", "logits")) for turned in (cuts, _mirror(cuts))]
+        names = tuple(name for name in ("features", "embedding", "logits") if name in bundle.card.outputs)
+        runs = [bundle.run(turned, outputs=names) for turned in (cuts, _mirror(cuts))]
         found = [[one.points for one in landmarker.find_crops(turned)] for turned in (crops, _mirror(crops))]
-        embedding, logits = (np.stack(both, axis=1).astype(np.float64) for both in zip(*runs, strict=True))
+        columns = zip(names, zip(*runs, strict=True), strict=True)
+        features: dict[str, Floats] = {name: np.stack(both, axis=1).astype(np.float64) for name, both in columns}
+        features[CHOSEN] = chosen = features[bundle.card.compared_by]
         places = np.stack([_shape(np.array(found[way])) for way in (0, 1)], axis=1)
-        features = {
-            "embedding": embedding,
-            "logits": logits,
-            "embedding + logits": np.concatenate([_scaled(embedding), _scaled(logits)], axis=-1),
-            "embedding + 68 points": np.concatenate([_scaled(embedding), 0.5 * _scaled(places)], axis=-1),
+        more = {"logits": _scaled(features["logits"]), "68 points": 0.5 * _scaled(places)}
+        features |= {
+            f"{CHOSEN} + {name}": np.concatenate([_scaled(chosen), values], axis=-1) for name, values in more.items()
         }
         return cls(np.array(label), np.array(person), features)
 
@@ -130,16 +133,16 @@ def choose(faces: Faces, names: Sequence[str], what: str, draws: int) -> None:
     for name in faces.features:
         table.add_row(name, *(mean(name, answer) for answer in DISTANCES.values()))
     console.print(table)
-    table = Table("mirrored", *DISTANCES, title="embedding, with and without mirrored copies")
+    table = Table("mirrored", *DISTANCES, title=f"{CHOSEN}, with and without mirrored copies")
     for mirrored in ("neither", "examples", "both"):
-        table.add_row(mirrored, *(mean("embedding", answer, mirrored) for answer in DISTANCES.values()))
+        table.add_row(mirrored, *(mean(CHOSEN, answer, mirrored) for answer in DISTANCES.values()))
     console.print(table)
     strengths = (0.03, 0.1, RIDGE, 1.0, 3.0)
     table = Table("examples", "cosine", *(f"ridge {strength}" for strength in strengths), title="how much ridge")
     for shots in (1, 3, 5, 10):
         few = list(tasks(faces, names, ways=3, shots=shots, draws=draws))
         columns = [cosine, *(ridge(strength) for strength in strengths)]
-        table.add_row(str(shots), *(mean("embedding", answer, among=few) for answer in columns))
+        table.add_row(str(shots), *(mean(CHOSEN, answer, among=few) for answer in columns))
     console.print(table)
 
 
@@ -152,7 +155,7 @@ def calibrate(faces: Faces, names: Sequence[str], draws: int) -> None:
         losses, rows = [], []
         for task in tasks(faces, names, ways=ways, shots=shots, draws=draws):
             examples, truth, model = _learnt(faces, task)
-            queries, strangers = (faces.features["embedding"][rows, 0] for rows in (task.queries, task.strangers))
+            queries, strangers = (faces.features[CHOSEN][rows, 0] for rows in (task.queries, task.strangers))
             wanted = np.repeat(np.arange(ways), len(queries) // ways)
             losses.append([_loss(model.scores(queries) / value, wanted) for value in values])
             own, other = (_best(model, asked) for asked in (queries, strangers))
@@ -177,7 +180,7 @@ def judge(faces: Faces, draws: int) -> None:
         right = []
         for task in tasks(faces, names, ways=3, shots=shots, draws=draws):
             _, _, model = _learnt(faces, task)
-            answers = model.scores(faces.features["embedding"][task.queries, 0]).argmax(1).reshape(3, -1)
+            answers = model.scores(faces.features[CHOSEN][task.queries, 0]).argmax(1).reshape(3, -1)
             right.append((answers == np.arange(3)[:, None]).mean(1))
         overall = np.mean(right, axis=1)
         cells = [overall.mean(), overall.min(), overall.max(), *np.mean(right, axis=0)]
@@ -186,7 +189,7 @@ def judge(faces: Faces, draws: int) -> None:
 
 
 def _learnt(faces: Faces, task: Task) -> tuple[Floats, NDArray[np.int64], Classifier]:
-    examples, ways = faces.features["embedding"][task.examples], len(task.classes)
+    examples, ways = faces.features[CHOSEN][task.examples], len(task.classes)
     truth = np.repeat(np.arange(ways), len(task.examples) // ways)
     return examples, truth, fit(examples.reshape(-1, examples.shape[-1]), members(truth, ways, 2))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from distances import DISTANCES
 from invented import CHOOSING, JUDGED
-from support import EXAMPLES, QUERIES, Faces, accuracy, tasks
+from support import CHOSEN, EXAMPLES, QUERIES, Faces, accuracy, tasks
 
 NAMES = ("a", "b", "c", "d")
 
@@ -17,7 +17,7 @@ def faces(people: list[int], spread: float = 0.1) -> Faces:
     label = np.repeat(np.array(NAMES), len(people))
     corner = 3 + 2 * np.eye(8)[np.repeat(np.arange(4), len(people))]
     features = corner[:, None] + spread * rng.normal(0, 1, (len(label), 2, 8))
-    return Faces(label, np.tile(people, 4), {"embedding": features})
+    return Faces(label, np.tile(people, 4), {CHOSEN: features})
 
 
 def test_examples_and_queries_are_different_people() -> None:
@@ -42,7 +42,7 @@ def test_photos_are_never_on_both_sides() -> None:
 def test_every_distance_tells_clear_classes_apart(name: str, mirrored: str) -> None:
     drawn = faces([*EXAMPLES[:6], *QUERIES[:3]])
     for task in tasks(drawn, NAMES, ways=3, shots=2, draws=1):
-        assert accuracy(drawn.features["embedding"], task, DISTANCES[name], mirrored=mirrored) == 100
+        assert accuracy(drawn.features[CHOSEN], task, DISTANCES[name], mirrored=mirrored) == 100
 
 
 def test_nothing_that_is_judged_was_used_for_choosing() -> None:

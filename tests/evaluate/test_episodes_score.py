@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openfer.bundle.load import Bundle, load_bundle
+from openfer.bundle.load import Bundle, load_bundle, softmax
 from openfer.errors import ConfigError, DataError, ModelError
 from openfer.evaluate.comparison.build import compare_predictions
 from openfer.evaluate.episodes.classifiers import TEMPERATURE, classifier_scores
@@ -22,6 +22,8 @@ from openfer.evaluate.predictions import read_predictions, write_predictions
 from openfer.evaluate.report.build import evaluate_predictions
 from openfer.evaluate.report.record import EvaluationReport
 from openfer.evaluate.report.write import report_page
+from openfer.labels import LabelSet
+from openfer.predict.support.support import ModelKey, Support
 from openfer.vision.cut import Cut
 from tests.evaluate.drawn import manifest_of
 
@@ -143,6 +145,24 @@ def test_each_row_is_encoded_once_and_each_query_answered(model: EmbeddingModel)
     assert (facts.count, facts.n_way, facts.k_shot, facts.n_query, facts.rows) == (30, 3, 3, 2, len(used))
     assert str(facts) == "30 episodes, 3-way 3-shot, 2 queries a class"
     assert found.context.rows_sha256 == facts.sha256 == episodes.digest
+
+
+def test_ridge_episodes_are_answered_as_a_support_answers(bundle_folder: Path) -> None:
+    """Mirrored copies of the examples included."""
+    model = EmbeddingModel(load_bundle(bundle_folder, threads=1), "ridge")
+    rng = np.random.default_rng(3)
+    faces = rng.integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
+    features = model.encode([Cut(pixels=face, way="frame", points5=None, square=(1, 0)) for face in faces])
+    truth = np.repeat([0, 1], 3)
+    support = Support(
+        labels=LabelSet("own", ("a", "b")),
+        features=features[:6].astype(np.float32),
+        truth=truth,
+        pictures=tuple("abcdef"),
+        model=ModelKey.of(model.bundle.card),
+    )
+    scores = model.score(features[:6].reshape(1, 2, 3, *features.shape[1:]), features[None, 6:])[0]
+    np.testing.assert_allclose(softmax(scores), support.answer(features[6:, 0].astype(np.float32))[0], rtol=1e-3)
 
 
 def test_mistakes_are_counted_where_they_are(model: EmbeddingModel) -> None:

@@ -19,7 +19,15 @@ from openfer.bundle.load import CARD, WEIGHTS, Bundle
 from openfer.errors import ConfigError, ModelError, OpenFERError
 from openfer.files import sha256_of
 from openfer.labels import LABEL_SETS, LabelSet
-from openfer.learn.backbones import OFFLINE, build_backbone, check_size, embedding_width, load_initial, normalisation
+from openfer.learn.backbones import (
+    OFFLINE,
+    build_backbone,
+    check_size,
+    embed,
+    embedding_width,
+    load_initial,
+    normalisation,
+)
 from openfer.learn.method import Task, build_method
 from openfer.learn.options import BackboneOptions
 from openfer.learn.recipe import MethodChoice
@@ -67,6 +75,40 @@ def test_any_backbone_gives_an_embedding_of_its_width(name: str) -> None:
     with torch.no_grad():
         embedding = backbone.eval()(torch.zeros(2, 3, 32, 32))
     assert embedding.shape == (2, embedding_width(backbone))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "width"),
+    [
+        ("test_resnet", 32, 96),  # one cell
+        ("test_vit", 32, 64 * 4),
+        ("tf_efficientnet_lite0", 96, 320 * 9),  # the map before the expansion to 1,280
+        ("tf_efficientnet_lite0", 224, 320 * 9),  # 7 x 7 cells become 3 x 3
+        ("mobilenetv3_small_050", 64, 288 * 4),
+    ],
+)
+def test_features_are_cells_of_length_1_before_the_embedding(name: str, size: int, width: int) -> None:
+    torch.manual_seed(0)
+    backbone = build_backbone(options(name, size)).eval()
+    image = torch.randn(3, 3, size, size)
+    with torch.no_grad():
+        embedding, features = embed(backbone, image)
+        torch.testing.assert_close(embedding, backbone(image))
+        (values,) = backbone.forward_intermediates(image, indices=1, intermediates_only=True)  # type: ignore[operator]
+    assert features is not None
+    assert features.shape == (3, width)
+    cells = features.view(3, values.shape[1], -1)
+    torch.testing.assert_close(cells.norm(dim=1) * cells.shape[2] ** 0.5, torch.ones(3, cells.shape[2]))
+    if values.shape[2] <= 3:  # the map as it is
+        cosines = torch.nn.functional.cosine_similarity(values[:1], values[1:]).mean((1, 2))
+        torch.testing.assert_close(features[:1] @ features[1:].T, cosines[None])
+
+
+def test_a_network_without_maps_has_no_features() -> None:
+    with torch.no_grad():
+        embedding, features = embed(build_backbone(options("csrn_encoder")).eval(), torch.zeros(2, 3, 32, 32))
+    assert embedding.shape == (2, 64)
+    assert features is None
 
 
 def test_imagenet_weights_come_from_a_package(monkeypatch: pytest.MonkeyPatch) -> None:

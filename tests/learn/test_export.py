@@ -105,7 +105,7 @@ def test_the_card_says_what_the_run_was(exported: Bundle, trained: Path) -> None
     truth = held.targets.argmax(1)
     assert card.name == "drawn"
     assert card.labels == load_manifest("mini:7").labels.names
-    assert (card.inputs, card.outputs) == (("image",), ("logits", "embedding"))
+    assert (card.inputs, card.outputs) == (("image",), ("logits", "embedding", "features"))
     assert (card.input.size, card.input.colour, card.input.template) == (32, "grey", "fer2013")
     assert card.temperature == pytest.approx(fit_temperature(held.logits, truth))
     assert card.method.name == "baseline"

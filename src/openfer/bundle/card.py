@@ -16,6 +16,8 @@ from openfer.vision.align import Alignment
 FORMAT = 1
 """Version of the contract between a bundle and its readers."""
 
+OutputName = Literal["logits", "embedding", "maps", "aus", "attention", "features"]
+"""What a graph may offer, in the order of its outputs."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -96,7 +98,7 @@ class Card(_Strict):
     label_set: str
     graphs: dict[str, Sha256]
     inputs: tuple[Literal["image", "landmarks", "eye", "mouth"], ...]
-    outputs: tuple[Literal["logits", "embedding", "maps", "aus", "attention"], ...]
+    outputs: tuple[OutputName, ...]
     input: InputCard
     temperature: Annotated[float, Field(gt=0)]
     method: MethodCard
@@ -106,6 +108,12 @@ class Card(_Strict):
     limits: str
     licences: LicenceCard
     versions: dict[str, str] = {}
+
+    @property
+    def compared_by(self) -> OutputName:
+        """The output that faces are compared by where classes come from a few examples."""
+        order: tuple[OutputName, ...] = ("features", "embedding", "logits")
+        return next(name for name in order if name in self.outputs)
 
     def label_names(self) -> LabelSet:
         """The label set in the order of the logits' columns."""

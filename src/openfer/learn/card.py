@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
 import torch
 
 from openfer import __version__
-from openfer.bundle.card import FORMAT, Card, InputCard, LicenceCard, MethodCard, MetricCard, TrainingCard
+from openfer.bundle.card import FORMAT, Card, InputCard, LicenceCard, MethodCard, MetricCard, OutputName, TrainingCard
 from openfer.bundle.load import GRAPH
 from openfer.errors import ModelError
 from openfer.evaluate.intervals import Interval, bootstrap
@@ -27,13 +27,7 @@ from openfer.learn.method import Method
 from openfer.learn.pictures import alignment_of
 from openfer.learn.recipe import Recipe
 
-OUTPUTS: tuple[Literal["logits", "embedding", "maps", "aus", "attention"], ...] = (
-    "logits",
-    "embedding",
-    "maps",
-    "aus",
-    "attention",
-)
+OUTPUTS: tuple[OutputName, ...] = get_args(OutputName)
 
 
 def make_card(

@@ -45,6 +45,8 @@ class Output(NamedTuple):
             training whatever the losses read.
         aus: [B, A] action unit logits.
         attention: [B, ...].
+        features: [B, F], what faces are compared by where classes come from a few examples (`predict --support`); the
+            embedding where there are none.
     """
 
     logits: Tensor
@@ -52,6 +54,7 @@ class Output(NamedTuple):
     maps: Tensor | None = None
     aus: Tensor | None = None
     attention: Tensor | None = None
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ CLASSIFIERS = {
     "cosine": "nearest centroid by cosine",
     "centred": "nearest centroid by centred cosine",
     "euclidean": "nearest centroid by Euclidean distance",
-    "ridge": "ridge regression, as in predict --support",
+    "ridge": "ridge regression with mirrored copies, as in predict --support",
 }
 """Name -> what it does, for a report."""
 TEMPERATURE = 0.1

@@ -24,7 +24,6 @@ from openfer.vision.align import Alignment
 from openfer.vision.cut import Cut
 from openfer.vision.detect import Detector
 
-EMBEDDING = "embedding"
 NUMBERS = 4_000_000
 """Features of supports and queries that are scored at once; bounds the memory, not the result."""
 
@@ -53,15 +52,15 @@ class EpisodeModel(Protocol):
 
 @dataclass(frozen=True)
 class EmbeddingModel:
-    """A bundle's embedding and a classifier that needs no training.
+    """A bundle's features (`Card.compared_by`) and a classifier that needs no training.
 
     Args:
-        bundle: has the output `embedding`.
+        bundle: has the output `features` or `embedding`.
         classifier: one of `CLASSIFIERS`.
 
     Raises:
         ConfigError: an unknown classifier.
-        ModelError: the bundle has no embedding.
+        ModelError: the bundle has nothing to compare by but logits.
     """
 
     bundle: Bundle
@@ -69,23 +68,29 @@ class EmbeddingModel:
 
     def __post_init__(self) -> None:
         check_classifier(self.classifier)
-        if EMBEDDING not in self.bundle.card.outputs:
+        if self.bundle.card.compared_by == "logits":
             raise ModelError(
-                f"{self.bundle.path}: no output '{EMBEDDING}', which queries are compared by; export one that has it"
+                f"{self.bundle.path}: no output 'embedding', which queries are compared by; export one that has it"
             )
 
     @property
     def scored_by(self) -> str:
         """See `EpisodeModel`."""
-        return f"{CLASSIFIERS[self.classifier]}, on the model's {EMBEDDING}"
+        return f"{CLASSIFIERS[self.classifier]}, on the model's {self.bundle.card.compared_by}"
 
     def encode(self, cuts: Sequence[Cut]) -> Floats:
-        """The embedding, [N, D]."""
-        return self.bundle.run(np.stack([cut.pixels for cut in cuts]), outputs=(EMBEDDING,))[0]
+        """The features, [N, 1, D]; for `ridge` [N, 2, D], of the face and of its mirrored copy."""
+        pixels = np.stack([cut.pixels for cut in cuts])
+        sides = [pixels, pixels[:, :, ::-1]] if self.classifier == "ridge" else [pixels]
+        wanted = (self.bundle.card.compared_by,)
+        return np.stack([self.bundle.run(np.ascontiguousarray(side), outputs=wanted)[0] for side in sides], axis=1)
 
     def score(self, support: Floats, query: Floats) -> Floats:
-        """See `classifier_scores`."""
-        return classifier_scores(support, query, self.classifier)
+        """See `classifier_scores`; copies of supports count as supports, queries are asked as they are."""
+        *shape, copies, width = support.shape
+        return classifier_scores(
+            support.reshape(*shape[:-1], shape[-1] * copies, width), query[..., 0, :], self.classifier
+        )
 
 
 def score_episodes(

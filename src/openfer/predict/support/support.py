@@ -39,11 +39,10 @@ class ModelKey:
 
     @classmethod
     def of(cls, card: Card) -> ModelKey:
-        """A bundle's key. Features are its `embedding`; its `logits` where it has none."""
+        """A bundle's key."""
         files = sorted(f"{name} {digest}" for name, digest in card.graphs.items() if name != WEIGHTS)
         what = "\n".join([*files, card.input.model_dump_json(), *card.inputs])
-        output = "embedding" if "embedding" in card.outputs else "logits"
-        return cls(card.name, sha256(what.encode()).hexdigest(), output)
+        return cls(card.name, sha256(what.encode()).hexdigest(), card.compared_by)
 
     def __str__(self) -> str:
         return f"'{self.name}' ({self.sha256[:SHORT]})"

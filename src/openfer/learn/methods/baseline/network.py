@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from openfer.learn.backbones import build_backbone, embedding_width
+from openfer.learn.backbones import build_backbone, embed, embedding_width
 from openfer.learn.method import Output, Task
 
 
@@ -23,6 +23,6 @@ class Classifier(nn.Module):
         self.head = nn.Linear(embedding_width(self.backbone), len(task.labels))
 
     def forward(self, image: Tensor) -> Output:
-        """image [B, 3, S, S] -> logits [B, K], embedding [B, D]."""
-        embedding = self.backbone(image)
-        return Output(logits=self.head(self.dropout(embedding)), embedding=embedding)
+        """image [B, 3, S, S] -> logits [B, K], embedding [B, D], and in use features [B, F]."""
+        embedding, features = (self.backbone(image), None) if self.training else embed(self.backbone, image)
+        return Output(logits=self.head(self.dropout(embedding)), embedding=embedding, features=features)
