@@ -51,6 +51,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "table held at its start": {"learn_table": False},
     "no dependency of action units": {"dependency": 0.0, "fusion_dependency": 0.0},
     PAIRING: {},
+    "pooled windows": {"window_net": "pooled"},
     SUPERVISED: {},
 }
 """What is changed of the method. The pairing of windows concerns the fusion alone, so that this arm goes on from the
@@ -91,8 +92,15 @@ class Arm(AueMethod):
         """The method's network, begun with the weights of an earlier stage."""
         network = Aue(task, self.options, released=self.options.arm == PAIRING)
         if self.options.start:
-            new = tuple(name for name in network.state_dict() if name.startswith("fusion."))
-            load_exactly(network, read_weights(Path(self.options.start)), lacking=new)
+            own = network.state_dict()
+            # Windows that are averaged have other shapes, and begin anew; the stage that is shared did not move them.
+            start = {
+                name: value
+                for name, value in read_weights(Path(self.options.start)).items()
+                if not name.startswith("windows.") or value.shape == own[name].shape
+            }
+            new = tuple(name for name in own if name.startswith(("fusion.", "windows.")))
+            load_exactly(network, start, lacking=new)
         return network
 
     def stages(self) -> Sequence[Stage]:
