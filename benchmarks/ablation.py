@@ -17,7 +17,7 @@ from openfer.cli.listing import recipe_path
 from openfer.errors import ConfigError, OpenFERError
 from openfer.evaluate.benchmark.build import summarise
 from openfer.evaluate.benchmark.write import markdown, write_benchmark
-from openfer.learn.grid import finish_cells, finished, make_cells
+from openfer.learn.grid import Asked, finish_cells, finished, make_cells
 from openfer.learn.recipe import Recipe, load_recipe
 
 OFF: dict[str, dict[str, bool | float]] = {
@@ -62,7 +62,7 @@ def main() -> None:
             raise ConfigError(f"--only {min(unknown)}: not one of {', '.join(all_of_them)}")
         cells = make_cells(all_of_them, [options.manifest] if options.manifest else [], options.seeds, options.out)
         wanted = [cell for cell in cells if cell.name in (options.only or all_of_them)]
-        for cell, how in finish_cells(wanted, options.split, jobs=options.jobs):
+        for cell, how in finish_cells(wanted, Asked(split=options.split), jobs=options.jobs):
             print(f"{cell.title}: {how}", flush=True)
         runs = finished(cells)
         table = summarise(runs, baseline=PLAIN if PLAIN in {run.recipe for run in runs} else None)

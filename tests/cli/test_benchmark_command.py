@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from openfer.cli.main import app
 from openfer.errors import ConfigError
 from openfer.learn import grid
-from openfer.learn.grid import data_name, finish_cells, is_finished, make_cells
+from openfer.learn.grid import Asked, data_name, finish_cells, is_finished, make_cells
 from openfer.learn.recipe import load_recipe
 from tests.learn.tiny import tiny_recipe
 
@@ -71,7 +72,7 @@ def test_a_folder_of_another_recipe_is_refused(folder: Path) -> None:
     recipe = load_recipe(folder / "one.yaml", ["optim.lr=0.5"])
     [cell] = make_cells({"one": recipe}, [], 1, folder / "grid")
     with pytest.raises(ConfigError, match="holds a run of another recipe"):
-        list(finish_cells([cell], "train", jobs=1))
+        list(finish_cells([cell], Asked(split="train"), jobs=1))
 
 
 def test_a_cell_that_somebody_trains_is_left_to_them(folder: Path, tmp_path: Path) -> None:
@@ -79,8 +80,35 @@ def test_a_cell_that_somebody_trains_is_left_to_them(folder: Path, tmp_path: Pat
     [cell] = make_cells({"one": recipe}, [], 1, tmp_path)
     cell.folder.mkdir(parents=True)
     with grid.open_locked(cell.folder / grid.LOCK, cell.folder):
-        assert grid.finish(cell, "train") is False
+        assert grid.finish(cell, Asked(split="train")) is False
     assert not is_finished(cell)
+
+
+def test_runs_may_be_judged_on_episodes_of_another_manifest(folder: Path, tmp_path: Path) -> None:
+    run, few = next((folder / "grid").glob("one/*/seed0")), tmp_path / "few"
+    evaluate = [
+        "evaluate",
+        str(run),
+        "mini:90",
+        "--split",
+        "all",
+        "--episodes",
+        "40",
+        "--k-shot",
+        "1",
+        "--out",
+        str(few),
+    ]
+    assert CliRunner().invoke(app, evaluate).exit_code == 0
+    again = tmp_path / "grid" / run.relative_to(folder / "grid")
+    shutil.copytree(run, again)
+    (again / "predictions.parquet").unlink()  # trained, not judged
+    arguments = ["--on", "mini:90", "--episodes", str(few / "episodes.parquet"), "--seeds", "1"]
+    result = benchmark(tmp_path, str(folder / "one.yaml"), *arguments)
+    assert result.exit_code == 0, result.output
+    assert "judged on 120 queries of 40 episodes, 3-way 1-shot, 1 query a class (" in result.output
+    [row] = pq.read_table(tmp_path / "grid" / "benchmark.parquet").to_pylist()
+    assert row["accuracy"] == pytest.approx(json.loads((few / "report.json").read_text())["accuracy"]["value"])
 
 
 def test_cells_go_seed_by_seed_over_recipes_and_data_sets(folder: Path) -> None:

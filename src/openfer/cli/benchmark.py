@@ -19,6 +19,15 @@ def benchmark(
         list[str] | None, typer.Option(metavar="MANIFEST", help="What to learn and judge, several times for several.")
     ] = None,
     split: Annotated[str, typer.Option(metavar="NAME", help="Rows that are judged.")] = "validation",
+    on: Annotated[
+        str, typer.Option("--on", metavar="MANIFEST", help="Judge on this one; on what was learned by default.")
+    ] = "",
+    episodes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Few-shot: judge on these episodes, as `openfer evaluate --episodes` writes them."
+        ),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A change of all recipes, such as optim.epochs=2."),
@@ -60,9 +69,10 @@ def benchmark(
     recipes = {name: load_recipe(recipe_path(path), change or []) for name, path in zip(names, recipe, strict=True)}
     first = _short(baseline) if baseline else names[0]
     require_torch()
-    from openfer.learn.grid import finish_cells, finished, make_cells
+    from openfer.learn.grid import Asked, finish_cells, finished, make_cells
 
     cells = make_cells(recipes, data or [], seeds, out)
+    asked = Asked(split=split, manifest=on, episodes=episodes)
     command = command_line()
 
     def write_table() -> Benchmark:
@@ -73,7 +83,7 @@ def benchmark(
         return table
 
     screen = console()
-    for cell, how in () if only_table else finish_cells(cells, split, jobs=jobs):
+    for cell, how in () if only_table else finish_cells(cells, asked, jobs=jobs):
         screen.print(f"{cell.title}: {how}", markup=False)
         if how == "done":
             write_table()

@@ -25,6 +25,8 @@ from openfer.learn.recipe import Recipe, load_recipe
 from openfer.learn.record import Watch
 
 if TYPE_CHECKING:
+    from openfer.bundle.load import Bundle
+    from openfer.evaluate.predictions import Predictions
     from openfer.learn.checkpoint import Progress
 
 PREDICTIONS, COST, LOCK = "predictions.parquet", "cost.json", "lock"
@@ -52,6 +54,22 @@ class Cell:
         return f"{self.name}, {self.data}, seed {self.recipe.run.seed}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What finished trainings are judged on.
+
+    Args:
+        split: rows that are judged.
+        manifest: that they stand in; empty for what a run learns from.
+        episodes: a file of few-shot episodes of that manifest, in place of a split. An episodic method answers by its
+            own score, any other by the nearest class mean.
+    """
+
+    split: str = "validation"
+    manifest: str = ""
+    episodes: Path | None = None
+
+
 def make_cells(recipes: dict[str, Recipe], manifests: Sequence[str], seeds: int, out: Path) -> list[Cell]:
     """All cells, seeds first: every recipe has as many of them at any time.
 
@@ -76,14 +94,14 @@ def data_name(manifest: str) -> str:
     return "+".join(Path(part.strip()).name.removesuffix(".parquet").replace(":", "-") for part in manifest.split(","))
 
 
-def finish_cells(cells: Sequence[Cell], split: str, *, jobs: int) -> Iterator[tuple[Cell, str]]:
+def finish_cells(cells: Sequence[Cell], asked: Asked, *, jobs: int) -> Iterator[tuple[Cell, str]]:
     """Train and judge what is not there yet, and say of each cell how it went.
 
     A cell that another program is training is left to it. A process a cell, so that the peak of memory is its own.
 
     Args:
         cells: of the grid.
-        split: rows that are judged.
+        asked: what they are judged on.
         jobs: how many at once; they share the machine's threads.
 
     Yields:
@@ -103,7 +121,7 @@ def finish_cells(cells: Sequence[Cell], split: str, *, jobs: int) -> Iterator[tu
         return
     threads = max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        waiting = {pool.submit(finish, cell, split, threads): cell for cell in open_cells}
+        waiting = {pool.submit(finish, cell, asked, threads): cell for cell in open_cells}
         try:
             for future in as_completed(waiting):
                 yield waiting[future], "done" if future.result() else "busy"
@@ -126,14 +144,11 @@ def is_finished(cell: Cell) -> bool:
     return True
 
 
-def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
+def finish(cell: Cell, asked: Asked, threads: int | None = None) -> bool:
     """Train and judge a cell; False where another program is at it."""
     from openfer.bundle.load import load_bundle
-    from openfer.evaluate.score import score_manifest
     from openfer.learn.engine import train
     from openfer.learn.export import bundle_of_run
-    from openfer.learn.pictures import open_manifest
-    from openfer.vision.detect import load_detector
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -147,14 +162,29 @@ def finish(cell: Cell, split: str, threads: int | None = None) -> bool:
             return True
         watch = CostWatch(cell.folder)
         train(cell.recipe, cell.folder, resume=True, watch=watch)
-        manifest = open_manifest(cell.recipe.data.manifest)
         bundle = load_bundle(bundle_of_run(cell.folder), threads=threads)
-        detector = load_detector("centerface", threads=1)  # for rows without points, as in `openfer evaluate`
-        predictions = score_manifest(bundle, manifest, split, detector=detector)
+        predictions = judge(cell, bundle, asked)
         watch.keep(parameters=_parameters(cell.folder), model_bytes=bundle.graph_bytes)
         write_predictions(predictions, cell.folder / PREDICTIONS)
         (cell.folder / LOCK).unlink(missing_ok=True)
     return True
+
+
+def judge(cell: Cell, bundle: Bundle, asked: Asked) -> Predictions:
+    """A trained cell's answers."""
+    from openfer.evaluate.episodes.files import read_episodes
+    from openfer.evaluate.episodes.score import EmbeddingModel, score_episodes
+    from openfer.evaluate.score import score_manifest
+    from openfer.learn.fewshot.judge import episodic_model
+    from openfer.learn.pictures import open_manifest
+    from openfer.vision.detect import load_detector
+
+    manifest = open_manifest(asked.manifest or cell.recipe.data.manifest)
+    detector = load_detector("centerface", threads=1)  # for rows without points, as in `openfer evaluate`
+    if asked.episodes is None:
+        return score_manifest(bundle, manifest, asked.split, detector=detector)
+    model = episodic_model(cell.folder, bundle) or EmbeddingModel(bundle)
+    return score_episodes(model, manifest, read_episodes(asked.episodes), detector=detector)
 
 
 def finished(cells: Iterable[Cell]) -> list[Trained]:

@@ -87,6 +87,7 @@ def _one_set(runs: Sequence[Trained], baseline: str, draws: int, seed: int) -> t
         resampled=matched.resampled,
         rule=context.rule,
         manifest=context.manifest,
+        episodes="" if context.episodes is None else str(context.episodes),
         absent=tuple(name for name, count in zip(matched.labels, counts, strict=True) if not count),
     )
     return facts, entries

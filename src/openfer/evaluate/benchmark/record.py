@@ -88,7 +88,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """What all lines of a data set share: the rows that every run judges, and how they came about."""
+    """What all lines of a data set share: the rows that every run judges, and how they came about.
+
+    `episodes` says what few-shot episodes the rows are the queries of.
+    """
 
     name: str
     rows: int
@@ -97,6 +100,7 @@ class DataFacts:
     rule: str
     manifest: str
     absent: tuple[str, ...] = ()
+    episodes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,10 +83,11 @@ def markdown(benchmark: Benchmark) -> str:
 def about(benchmark: Benchmark, facts: DataFacts) -> str:
     """What the numbers of a data set are."""
     absent = f" No row of class {', '.join(facts.absent)}." if facts.absent else ""
+    rows = f"{facts.rows:,} queries of {facts.episodes}" if facts.episodes else f"{facts.rows:,} rows"
     return (
-        f"{facts.rows:,} rows of {facts.name} ({', '.join(facts.splits) or 'split unknown'}), "
-        f"labels: {facts.rule or 'rule unknown'}, manifest {facts.manifest[:12] or 'unknown'}.{absent} In %, mean over "
-        f"the seeds; in brackets {LEVEL:.0%} intervals over {KINDS[facts.resampled]} and seeds "
+        f"Trained on {facts.name}, judged on {rows} ({', '.join(facts.splits) or 'split unknown'}; "
+        f"labels: {facts.rule or 'rule unknown'}; manifest {facts.manifest[:12] or 'unknown'}).{absent} In %, mean "
+        f"over the seeds; in brackets {LEVEL:.0%} intervals over {KINDS[facts.resampled]} and seeds "
         f"({benchmark.draws:,} resampled data sets). The baseline is {benchmark.baseline}; p is that of the sign-flip "
         f"test over {KINDS[facts.resampled]}."
     )
