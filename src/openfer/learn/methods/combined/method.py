@@ -47,7 +47,9 @@ class CombinedMethod(Method):
         """See `Method.losses`.
 
         Ad-Corre's cross-entropy weighs `cross_entropy` / K. The consistency is multiplied by as much, so that it
-        stays in the proportion to the cross-entropy that MEK gives it.
+        stays in the proportion to the cross-entropy that MEK gives it. With ARM it is divided by the number of places:
+        each has a weight of its own, so that maps differ from place to place by that much more (in squares) than
+        logits do, and undivided the term drowns the labels.
         """
         assert isinstance(network, Combined)
         options = self.options
@@ -64,7 +66,8 @@ class CombinedMethod(Method):
             terms = {"cross_entropy": soft_cross_entropy(output.logits.float(), target)}
         if options.consistency > 0:
             assert output.maps is not None
-            terms["consistency"] = unit * options.consistency * pair_consistency(network, output.maps)
+            places = network.pool.geometry.features if network.pool is not None else 1
+            terms["consistency"] = unit * options.consistency / places * pair_consistency(network, output.maps)
         return terms
 
     def export_network(self, network: nn.Module) -> nn.Module:
