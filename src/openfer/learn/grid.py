@@ -231,12 +231,13 @@ class CostWatch(Watch):
 
     def keep(self, **facts: int) -> None:
         """Write the cost so far, with further facts."""
+        on_device = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
         now = replace(
             self.before,
             seconds=self.before.seconds + time.monotonic() - self.start,
             cpu_seconds=self.before.cpu_seconds + time.process_time() - self.cpu,
             memory=max(self.before.memory, peak_memory()),
-            device_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0,
+            device_memory=max(self.before.device_memory, on_device),
             **facts,
         )
         write_text(self.folder / COST, json.dumps(asdict(now), indent=2) + "\n")
