@@ -111,6 +111,19 @@ def test_runs_may_be_judged_on_episodes_of_another_manifest(folder: Path, tmp_pa
     assert row["accuracy"] == pytest.approx(json.loads((few / "report.json").read_text())["accuracy"]["value"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--episodes", "none.parquet"], "none.parquet: no such file"), (["--on", "none.parquet"], "none.parquet")],
+)
+def test_what_is_to_be_judged_is_opened_before_anything_trains(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.setattr(grid, "ProcessPoolExecutor", None)
+    result = benchmark(tmp_path, str(folder / "one.yaml"), *arguments, "--seeds", "1")
+    assert result.exit_code != 0
+    assert says in str(result.exception)
+
+
 def test_cells_go_seed_by_seed_over_recipes_and_data_sets(folder: Path) -> None:
     recipe = load_recipe(folder / "one.yaml", ["run.seed=5"])
     cells = make_cells({"a": recipe, "b": recipe}, ["x/raf.parquet", "mini:60"], 2, Path("out"))

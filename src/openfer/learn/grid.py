@@ -119,6 +119,7 @@ def finish_cells(cells: Sequence[Cell], asked: Asked, *, jobs: int) -> Iterator[
             open_cells.append(cell)
     if not open_cells:
         return
+    check_asked(asked, open_cells)
     threads = max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = {pool.submit(finish, cell, asked, threads): cell for cell in open_cells}
@@ -129,6 +130,24 @@ def finish_cells(cells: Sequence[Cell], asked: Asked, *, jobs: int) -> Iterator[
             raise ConfigError("a training was killed, maybe for memory; give the command again to go on") from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def check_asked(asked: Asked, cells: Sequence[Cell]) -> None:
+    """Open what cells will be judged on, before they train for hours.
+
+    Raises:
+        DataError: a manifest or the episodes cannot be read, or do not belong together.
+    """
+    from openfer.evaluate.episodes.files import read_episodes
+    from openfer.evaluate.episodes.score import check_rows
+    from openfer.learn.pictures import open_manifest
+
+    if asked.episodes is not None:
+        episodes = read_episodes(asked.episodes)
+        for name in sorted({asked.manifest or cell.recipe.data.manifest for cell in cells}):
+            check_rows(episodes, open_manifest(name))
+    elif asked.manifest:
+        open_manifest(asked.manifest)
 
 
 def is_finished(cell: Cell) -> bool:

@@ -83,7 +83,7 @@ class EmbeddingModel:
         pixels = np.stack([cut.pixels for cut in cuts])
         sides = [pixels, pixels[:, :, ::-1]] if self.classifier == "ridge" else [pixels]
         wanted = (self.bundle.card.compared_by,)
-        return np.stack([self.bundle.run(np.ascontiguousarray(side), outputs=wanted)[0] for side in sides], axis=1)
+        return np.stack([self.bundle.run(side, outputs=wanted)[0] for side in sides], axis=1)
 
     def score(self, support: Floats, query: Floats) -> Floats:
         """See `classifier_scores`; copies of supports count as supports, queries are asked as they are."""
