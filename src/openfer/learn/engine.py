@@ -24,7 +24,7 @@ from openfer.errors import ConfigError
 from openfer.learn.backbones import check_size, load_initial, normalisation
 from openfer.learn.batches import BatchMaker
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
-from openfer.learn.dilated import quicken
+from openfer.learn.convolutions import quicken
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
 from openfer.learn.optimizers import KerasAdam

@@ -1,8 +1,8 @@
-"""Dilated convolutions that learn quickly on a CPU in bfloat16 (`backbone.output_stride` makes some)."""
+"""Dilated convolutions whose gradients are quick in bfloat16 on a CPU (`backbone.output_stride` makes some)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,39 @@ class DilatedConv2d(nn.Conv2d):
     """A dilated convolution whose weight gradient is one matrix product.
 
     oneDNN has no quick kernel for this gradient: of a training step of ResNet-10-T at 48 px with an output stride of 8
-    it took a third (`benchmarks/dilated.py`). Parameters, their names and the numbers are those of `nn.Conv2d`.
+    it took a third (`benchmarks/quick_convolutions.py`). Parameters, their names and the numbers are those of
+    `nn.Conv2d`.
     """
+
+    @staticmethod
+    def suits(module: nn.Module) -> bool:
+        """Whether a module is a dilated convolution that can be replaced."""
+        if type(module) is not nn.Conv2d:
+            return False
+        # Padding by name ("same") is no pair of equal numbers either.
+        square = all(len(set(pair)) == 1 for pair in (module.kernel_size, module.padding, module.dilation))
+        plain = module.bias is None and module.groups == 1 and module.padding_mode == "zeros"
+        return square and plain and module.stride == (1, 1) and module.dilation[0] > 1
+
+    @classmethod
+    def like(cls, module: nn.Module) -> Self:
+        """One with a module's parameters.
+
+        Args:
+            module: one that suits.
+        """
+        assert isinstance(module, nn.Conv2d)
+        quick = cls(
+            module.in_channels,
+            module.out_channels,
+            module.kernel_size,  # type: ignore[arg-type]
+            padding=module.padding,  # type: ignore[arg-type]
+            dilation=module.dilation,  # type: ignore[arg-type]
+            bias=False,
+            device="meta",
+        )
+        quick.weight = module.weight
+        return quick.train(module.training)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not (self.training and torch.is_autocast_enabled("cpu")):
@@ -25,31 +56,6 @@ class DilatedConv2d(nn.Conv2d):
         padding, dilation = int(self.padding[0]), self.dilation[0]
         output: Tensor = _Convolution.apply(input.to(half), weight.to(half), padding, dilation)
         return output
-
-
-def quicken(network: nn.Module) -> None:
-    """Replace, in place, the dilated convolutions of a network that `DilatedConv2d` can stand for."""
-    for name, module in list(network.named_modules()):
-        if type(module) is nn.Conv2d and _suits(module):
-            kernel, padding, dilation = module.kernel_size[0], int(module.padding[0]), module.dilation[0]
-            quick = DilatedConv2d(
-                module.in_channels,
-                module.out_channels,
-                kernel,
-                padding=padding,
-                dilation=dilation,
-                bias=False,
-                device="meta",
-            )
-            quick.weight = module.weight
-            network.set_submodule(name, quick.train(module.training))
-
-
-def _suits(convolution: nn.Conv2d) -> bool:
-    # Padding by name ("same") is no pair of equal numbers either.
-    square = all(len(set(pair)) == 1 for pair in (convolution.kernel_size, convolution.padding, convolution.dilation))
-    plain = convolution.bias is None and convolution.groups == 1 and convolution.padding_mode == "zeros"
-    return square and plain and convolution.stride == (1, 1) and convolution.dilation[0] > 1
 
 
 class _Convolution(torch.autograd.Function):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from openfer.learn.backbones import build_backbone
-from openfer.learn.dilated import DilatedConv2d, quicken, weight_gradient
+from openfer.learn.convolutions import DilatedConv2d, quicken
+from openfer.learn.convolutions.dilated import weight_gradient
 from openfer.learn.options import BackboneOptions
 
 
