@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,8 @@ class Loop:
             last = part == optim.accumulate - 1
             with nullcontext() if last else accelerator.no_sync(self.network):
                 output = self.network(**{name: batch[name] for name in run.method.inputs})
-                terms = run.method.losses(self.plain, batch, output, self.stage)
+                with self.precision():
+                    terms = run.method.losses(self.plain, batch, output, self.stage)
                 # Parts of a step that does not divide evenly count by their pictures.
                 weight = len(batch["label"]) / share / optim.accumulate
                 accelerator.backward(sum(terms.values()) * weight)
@@ -113,6 +114,10 @@ class Loop:
     def plain(self) -> nn.Module:
         """The method's own network, without what `accelerator.prepare` wrapped around it."""
         return self.run.network
+
+    def precision(self) -> AbstractContextManager[None]:
+        """In which a method's losses are computed; its network has the recipe's anyway."""
+        return self.run.accelerator.autocast() if self.run.method.half_losses else nullcontext()  # type: ignore[no-any-return]
 
     def clip(self) -> None:
         """Bound the gradients: each group by its own `clip`, else all by the recipe's."""
@@ -170,7 +175,8 @@ class Loop:
         if not len(run.data.holdout):
             return {}, None
         network.eval()
-        own = run.method.validate(network, lambda: run.maker.judge(run.data.holdout, BATCH), self.stage)
+        with self.precision():
+            own = run.method.validate(network, lambda: run.maker.judge(run.data.holdout, BATCH), self.stage)
         if own is not None:
             return own, None
         used = run.method.export_network(network)

@@ -98,16 +98,19 @@ class StepState:
 
 
 class Method:
-    """Base of the methods: the three facts, the required parts, and hooks with defaults.
+    """Base of the methods: the facts, the required parts, and hooks with defaults.
 
     Facts:
         batch_coupled: does an answer depend on the rest of the batch? Then the exported network must not.
         inputs: names of the tensors that `forward` takes, of `INPUTS`.
         source: the paper.
+        half_losses: do `losses` and `validate` run networks, so that the recipe's precision counts there, too? Sums
+            that need more digits then ask for them.
     """
 
     name: ClassVar[str] = ""
     batch_coupled: ClassVar[bool] = False
+    half_losses: ClassVar[bool] = False
     inputs: ClassVar[tuple[str, ...]] = ("image",)
     source: ClassVar[str] = ""
     Options: ClassVar[type[Any]]

@@ -64,6 +64,7 @@ class Csrn(Method):
     """Squared errors of relation scores, over episodes of base classes. A `released` run is trained as published."""
 
     Options = CsrnOptions
+    half_losses = True
     source = "Kim, Lee, Choi, Kang, Kim: Channel Selective Relation Network for Few-shot FER, ICCE 2024"
 
     def network(self, task: Task) -> nn.Module:

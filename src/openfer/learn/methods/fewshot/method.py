@@ -51,6 +51,7 @@ class FewShot(Method):
     """Episodic training of a classifier of easyfsl."""
 
     Options = FewShotOptions
+    half_losses = True
     source = "Snell et al. 2017, Sung et al. 2018, Vinyals et al. 2016; the library easyfsl"
 
     def network(self, task: Task) -> nn.Module:
