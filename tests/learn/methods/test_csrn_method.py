@@ -14,15 +14,16 @@ from torch import Tensor
 from openfer.errors import ConfigError, DataError, ModelError
 from openfer.labels import LabelSet
 from openfer.learn.method import Output, Stage, Task, build_method
-from openfer.learn.methods.csrn.method import Csrn
-from openfer.learn.methods.csrn.network import ChannelSelectiveRelation
+from openfer.learn.methods.csrn.method import Csrn, squared_error
+from openfer.learn.methods.csrn.network import BLOCK, ChannelSelectiveRelation
 from openfer.learn.methods.csrn.prototypes import pair_targets, select_channels
+from openfer.learn.methods.csrn.relation import RelationNetwork
 from openfer.learn.methods.csrn.released import FirstClasses, matching_scores, matching_targets
 from openfer.learn.methods.csrn.views import cut_views
 from openfer.learn.options import BackboneOptions
 from openfer.learn.published import read_published
 from openfer.learn.recipe import Fidelity, MethodChoice
-from openfer.vision.patches import cut_patches
+from openfer.vision.patches import REGIONS, cut_patches
 
 RELEASED = Path(__file__).parents[4] / "shared" / "models" / "csrn_released"
 LABELS = LabelSet("own", ("a", "b", "c", "d"))
@@ -99,8 +100,78 @@ def test_the_network_is_given_what_a_person_would_cut() -> None:
         patch = torch.tensor(cut_patches(picture, side=64)[name]).permute(2, 0, 1).float()
         inside = (slice(None), slice(3, -3), slice(3, -3))  # at its border Pillow looks beyond the region
         assert (view - patch)[inside].abs().max() <= 1.0  # and rounds to whole grey levels
-    assert face.shape == (3, 64, 64)
+    (whole,) = torch.nn.functional.interpolate(image, (64, 64), mode="bilinear")
+    torch.testing.assert_close(face, whole)
     assert cut_views(image, 64, patches=False).shape == (1, 1, 3, 64, 64)
+
+
+def test_what_is_made_smaller_is_smoothed() -> None:
+    """Stripes of a pixel become grey, also of a region that only gets narrower."""
+    stripes = (torch.arange(96) % 2).float().expand(1, 3, 96, 96)
+    face, eyes, mouth = cut_views(stripes, 48, patches=True)[:, 0]
+    for view, name in ((face, None), (eyes, "eyes"), (mouth, "mouth")):
+        box = REGIONS[name] if name else None
+        assert box is None or round(box.h * 96) <= 48 < round(box.w * 96), "narrower alone"
+        inside = view[:, :, 2:-2]
+        assert inside.std() < 0.2, name
+
+
+def test_the_relation_network_begins_as_published() -> None:
+    torch.manual_seed(0)
+    begun = RelationNetwork(64, 14, 14)
+    assert begun.fc1.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert begun.fc1.weight.mean().item() == pytest.approx(0, abs=0.002)
+    assert begun.fc2.weight.abs().max() < 0.05
+    assert (begun.fc1.bias == 1).all()
+    assert (begun.fc2.bias == 1).all()
+    for part in (begun.layer1[0], begun.layer2[0]):
+        assert isinstance(part, torch.nn.Conv2d)
+        assert part.weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
+        assert part.weight.mean().item() == pytest.approx(0, abs=0.002)
+    wide = RelationNetwork(64, 14, 14, spread=0.1)
+    assert wide.fc1.weight.std().item() == pytest.approx(0.1, rel=0.1)
+    assert not wide.fc1.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "padding"),
+    [(14, 14, 0), (15, 11, 0), (10, 13, 0), (10, 10, 0), (9, 14, 1), (5, 8, 1), (4, 4, 1)],
+)
+def test_maps_of_any_form_are_compared(height: int, width: int, padding: int) -> None:
+    """As published down to 10 cells; smaller maps are padded, down to 4."""
+    compare = RelationNetwork(3, height, width).eval()
+    assert compare.layer1[0].padding == (padding, padding)
+    scores = compare(torch.rand(2, 3, 3, height, width), torch.rand(2, 5, 3, height, width))
+    assert scores.shape == (2, 5, 3)
+
+
+def test_in_training_all_episodes_share_their_statistics() -> None:
+    built = network().train()
+    support, query = episode(built, BLOCK + 1, 2, 1, 1)
+    once = network().train()
+    wanted = once.pair_scores(support, query)
+    pairs = torch.stack(list(wanted.values())).sum(0).sum(3)
+    torch.testing.assert_close(built.score(support, query), pairs + once.weight * once.prototype_scores(support, query))
+
+
+def test_the_embedding_is_the_mean_of_the_maps() -> None:
+    built = network()
+    image = torch.rand(2, 3, 48, 48)
+    torch.testing.assert_close(built(image=image).embedding, built.encode(image).mean((-2, -1)).flatten(1))
+
+
+def test_squared_errors_have_the_digits_of_single_precision_or_more() -> None:
+    scores, targets = torch.rand(2, 3, 4), torch.eye(3, 4)
+    half = squared_error(scores.bfloat16(), targets)
+    assert half.dtype == torch.float32
+    assert half == (scores.bfloat16().float() - targets).square().mean()
+    assert squared_error(scores.double(), targets).dtype == torch.float64
+
+
+def test_the_defaults_are_the_authors() -> None:
+    options = build_method(MethodChoice(name="csrn", options={})).options
+    assert (options.side, options.weight, options.spread, options.clip) == (64, 0.7, 0.01, 0.5)
+    assert (options.n_way, options.k_shot, options.n_query) == (4, 4, 1)
 
 
 def test_variants_leave_out_what_they_say() -> None:
@@ -215,6 +286,12 @@ def test_as_released_episodes_are_made_of_the_first_classes() -> None:
     assert all(len(set(part)) == 20 for part in steps[0].reshape(5, 20))
     assert not np.array_equal(steps[0], sampler.epoch(1)[0])
     assert np.array_equal(steps[0], sampler.epoch(0)[0])
+    # A seed draws the same on every machine, today and tomorrow.
+    assert steps[0][:10].tolist() == [29, 5, 18, 9, 14, 42, 48, 58, 46, 59]
+    few = np.repeat(np.arange(4), 5)  # just enough
+    for batch, expected in ((10, 2), (30, 1)):  # less than an episode, more than there is
+        steps = method("released").sampler(few, batch, 3).epoch(0)
+        assert [sorted(step) for step in steps] == [list(range(20))] * expected
     with pytest.raises(DataError, match="expected 4 classes of 5 training pictures"):
         method("released").sampler(labels[:60], 100, 3).epoch(0)
 

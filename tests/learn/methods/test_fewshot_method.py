@@ -95,6 +95,9 @@ def test_too_small_steps_and_classes_are_refused() -> None:
         EpisodeBatches(labels, 11, 0, SHAPE).epoch(0)
     with pytest.raises(DataError, match=r"method.n_way: 2 classes have the 4 training pictures .* expected 3"):
         EpisodeBatches(labels, 24, 0, SHAPE).epoch(0)
+    just_enough = np.repeat(np.arange(3), 4)
+    (step,) = EpisodeBatches(just_enough, 12, 0, SHAPE).epoch(0)
+    assert sorted(step) == list(range(12))
 
 
 # easyfsl
@@ -228,6 +231,8 @@ def test_holdout_episodes_are_the_same_every_time() -> None:
     assert right.encoded == 40
     half = [judge_episodes(Telling(2), batches, ("image",), SHAPE, episodes=400) for _ in range(2)]
     assert half[0] == half[1]
+    assert half[0] == judge_episodes(Telling(2), batches, ("image",), SHAPE, episodes=400, seed=0)
+    assert half[0] != judge_episodes(Telling(2), batches, ("image",), SHAPE, episodes=400, seed=1)
     # Two of four classes look alike: both stand in half of the episodes, and then the second is taken for the first.
     assert half[0] is not None
     assert half[0]["accuracy"] == pytest.approx(1 - 1 / 6, abs=0.02)

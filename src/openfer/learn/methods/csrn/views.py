@@ -38,5 +38,5 @@ def _resized(image: Tensor, box: Box, side: int) -> Tensor:
     size = image.shape[-1]
     top, bottom, left, right = (round(share * size) for share in (box.y, box.y + box.h, box.x, box.x + box.w))
     part = image[:, :, top:bottom, left:right]
-    shrinks = max(part.shape[-2:]) > side
+    shrinks = part.shape[-1] > side  # no region is taller than wide
     return F.interpolate(part, size=(side, side), mode="bilinear", align_corners=False, antialias=shrinks)
