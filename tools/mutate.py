@@ -244,12 +244,16 @@ def tell(method: str, survivors: list[Mutation], *, whole: bool) -> int:
     """Print survivors and reasons; 1 where one stands without the other."""
     import yaml
 
-    path = Path(__file__).parent / "survivors" / f"{method}.yaml"
-    reasons: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.is_file() else {}
-    unexplained = [mutant for mutant in survivors if mutant.key not in reasons]
+    folder = Path(__file__).parent / "survivors"
+    reasons: dict[str, dict[str, str]] = {
+        path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in sorted(folder.glob("*.yaml"))
+    }
+    # A part that several methods share is explained once.
+    known = {key for some in reasons.values() for key in some}
+    unexplained = [mutant for mutant in survivors if mutant.key not in known]
     for mutant in unexplained:
         print(f"survives: {mutant.key}   (line {mutant.line})")
-    stale = sorted(set(reasons) - {mutant.key for mutant in survivors}) if whole else []
+    stale = sorted(set(reasons.get(method, {})) - {mutant.key for mutant in survivors}) if whole else []
     for key in stale:
         print(f"reason without a survivor: {key}")
     return int(bool(unexplained or stale))

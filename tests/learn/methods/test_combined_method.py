@@ -199,6 +199,7 @@ def test_only_an_amended_network_has_a_coupled_form() -> None:
         with pytest.raises(ConfigError, match="without --coupled"):
             method.coupled_network(network)
     method, network = build("combined", {**PLAIN, **AMEND, "affinity": "batch"})
+    assert method.batch_coupled  # is told by `openfer methods`
     assert method.coupled_network(network).pool.affinity == "batch"  # type: ignore[union-attr]
     assert method.export_network(network).pool.affinity == "running"  # type: ignore[union-attr]
     assert network.pool.affinity == "batch"
@@ -210,6 +211,21 @@ def test_parts_that_are_off_leave_no_weights_and_no_maps() -> None:
     names = {name.partition(".")[0] for name in network.state_dict()}
     assert names == {"backbone", "head"}
     assert network.eval()(batch_of()["image"]).maps is None
+
+
+def test_layers_after_the_pooling_stay_where_the_backbone_pools() -> None:
+    late = BackboneOptions(name="mobilenetv3_small_050", size=32)
+    (_, plain), (_, alone), (_, mapped) = (
+        build(name, options, late)
+        for name, options in (("baseline", {}), ("combined", PLAIN), ("combined", {**PLAIN, **MINE}))
+    )
+    assert list(alone.backbone.state_dict()) == list(plain.backbone.state_dict())
+    assert alone.head.in_features == 1024
+    image = batch_of()["image"]
+    assert torch.equal(alone.eval()(image).logits, plain.eval()(image).logits)
+    # Maps are made of what there is before.
+    assert "conv_head.weight" not in mapped.backbone.state_dict()
+    assert mapped.head.in_features == mapped.eval()(image).embedding.shape[1] == 288
 
 
 def test_the_defaults_are_those_of_the_three_methods() -> None:
