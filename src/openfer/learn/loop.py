@@ -117,7 +117,7 @@ class Loop:
 
     def precision(self) -> AbstractContextManager[None]:
         """In which a method's losses are computed; its network has the recipe's anyway."""
-        return self.run.accelerator.autocast() if self.run.method.half_losses else nullcontext()  # type: ignore[no-any-return]
+        return self.run.accelerator.autocast() if self.run.method.half_losses else nullcontext()
 
     def clip(self) -> None:
         """Bound the gradients: each group by its own `clip`, else all by the recipe's."""

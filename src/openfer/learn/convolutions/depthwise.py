@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,42 +23,19 @@ class DepthwiseConv2d(nn.Conv2d):
     numbers are those of `nn.Conv2d`, or of timm's `Conv2dSame` where `same` is set.
     """
 
-    same: bool = False
+    same = False
 
     @staticmethod
-    def suits(module: nn.Module) -> bool:
-        """Whether a module is a depthwise convolution that learns slowly and can be replaced."""
+    def suits(module: nn.Conv2d) -> bool:
+        """Whether a convolution is a depthwise one that learns slowly and can be replaced."""
         if type(module) not in (nn.Conv2d, Conv2dSame):
             return False
-        assert isinstance(module, nn.Conv2d)
         kernel, stride = module.kernel_size, module.stride
         depthwise = module.groups == module.in_channels == module.out_channels and module.groups > 1
         plain = module.padding_mode == "zeros" and module.dilation == (1, 1) and not isinstance(module.padding, str)
         square = kernel[0] == kernel[1] and stride[0] == stride[1]
         slow = kernel[0] > TAPS or stride[0] > 1
         return depthwise and plain and square and slow and kernel[0] % 2 == 1 and kernel[0] >= TAPS
-
-    @classmethod
-    def like(cls, module: nn.Module) -> Self:
-        """One with a module's parameters.
-
-        Args:
-            module: one that suits.
-        """
-        assert isinstance(module, nn.Conv2d)
-        quick = cls(
-            module.in_channels,
-            module.out_channels,
-            module.kernel_size,  # type: ignore[arg-type]
-            stride=module.stride,  # type: ignore[arg-type]
-            padding=module.padding,  # type: ignore[arg-type]
-            groups=module.groups,
-            bias=module.bias is not None,
-            device="meta",
-        )
-        quick.weight, quick.bias = module.weight, module.bias
-        quick.same = isinstance(module, Conv2dSame)
-        return quick.train(module.training)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.same:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,34 +19,14 @@ class DilatedConv2d(nn.Conv2d):
     """
 
     @staticmethod
-    def suits(module: nn.Module) -> bool:
-        """Whether a module is a dilated convolution that can be replaced."""
+    def suits(module: nn.Conv2d) -> bool:
+        """Whether a convolution is a dilated one that can be replaced."""
         if type(module) is not nn.Conv2d:
             return False
         # Padding by name ("same") is no pair of equal numbers either.
         square = all(len(set(pair)) == 1 for pair in (module.kernel_size, module.padding, module.dilation))
         plain = module.bias is None and module.groups == 1 and module.padding_mode == "zeros"
         return square and plain and module.stride == (1, 1) and module.dilation[0] > 1
-
-    @classmethod
-    def like(cls, module: nn.Module) -> Self:
-        """One with a module's parameters.
-
-        Args:
-            module: one that suits.
-        """
-        assert isinstance(module, nn.Conv2d)
-        quick = cls(
-            module.in_channels,
-            module.out_channels,
-            module.kernel_size,  # type: ignore[arg-type]
-            padding=module.padding,  # type: ignore[arg-type]
-            dilation=module.dilation,  # type: ignore[arg-type]
-            bias=False,
-            device="meta",
-        )
-        quick.weight = module.weight
-        return quick.train(module.training)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not (self.training and torch.is_autocast_enabled("cpu")):
