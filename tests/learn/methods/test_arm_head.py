@@ -14,6 +14,7 @@ from openfer.errors import ConfigError
 from openfer.learn.heads.amending import (
     AmendingGeometry,
     AmendingHead,
+    AmendingPool,
     amending_geometry,
     arrange,
     coverage,
@@ -183,6 +184,7 @@ def test_the_default_momentum_is_a_tenth() -> None:
         head(maps_of(head, seed=seed))
     first, second = (head.own(maps_of(head, seed=seed)).mean(0) for seed in range(2))
     torch.testing.assert_close(head.generic, (0.9 * first + 0.1 * second).detach())
+    assert AmendingPool(head.geometry).momentum == head.momentum
 
 
 @pytest.mark.parametrize("affinity", ["running", "off"])
