@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,15 @@ def one_line(done: subprocess.CompletedProcess[str], code: int) -> str:
     return done.stderr.removeprefix("openfer: ").strip()
 
 
+def begun(command: list[str], **streams: Any) -> subprocess.Popen[str]:
+    """A command that runs; it can be interrupted also where the tests cannot, as in the background of a script."""
+
+    def listen() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen, **streams)
+
+
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_what_it_kept_and_the_next_one_goes_on(
     predict: list[str], tmp_path: Path, request_to_end: signal.Signals
@@ -63,7 +73,7 @@ def test_an_interrupted_run_says_what_it_kept_and_the_next_one_goes_on(
     out, journal = tmp_path / "a.csv", tmp_path / ".a.csv.openfer-journal"
     command = [*predict, "--out", str(out)]
     slow = [SLOW if part == RUN else part for part in command]
-    process = subprocess.Popen(slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = begun(slow, stdout=subprocess.PIPE)
     while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 3):
         time.sleep(0.002)
     process.send_signal(request_to_end)
@@ -80,7 +90,7 @@ def test_an_interrupted_run_says_what_it_kept_and_the_next_one_goes_on(
 
 def test_a_run_that_waits_for_names_can_be_interrupted(predict: list[str]) -> None:
     command = ["-" if "photos" in part else part for part in predict]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = begun(command, stdin=subprocess.PIPE)
     waits = f"/proc/{process.pid}/wchan"
     for _ in range(1000):
         if not Path(waits).exists() or "pipe" in Path(waits).read_text():
