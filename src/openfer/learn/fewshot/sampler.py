@@ -76,7 +76,8 @@ class EpisodeBatches:
     """Steps of whole episodes, drawn anew every epoch; as many as the samples fill.
 
     A step's samples lie as [b, n, k + q]: episode, class, supports before queries. A class with fewer than k + q
-    samples is never drawn.
+    samples is never drawn. The classes of an episode stand in random order: in that of the labels, a learner that
+    reads the supports one after the other (Matching Networks) would learn which place is which base class.
 
     Args:
         labels: [N] columns of the samples' labels.
@@ -109,7 +110,8 @@ class EpisodeBatches:
             )
         steps = max(1, len(self.labels) // self.batch)
         _, samples = draw_samples(self.labels, shape, episodes=steps * each_step, entropy=(self.seed, epoch))
-        return list(samples.reshape(steps, -1))
+        ways = np.random.default_rng((self.seed, epoch, len(samples))).random(samples.shape[:2]).argsort(axis=1)
+        return list(np.take_along_axis(samples, ways[:, :, None], axis=1).reshape(steps, -1))
 
 
 def drawable(labels: NDArray[np.int64], shape: EpisodeShape) -> NDArray[np.int64]:
