@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 def block(channels: int, *, padding: int, pool: bool) -> nn.Sequential:
-    """Convolution, BatchNorm, perhaps max pooling, and ReLU, to 64 channels.
+    """Convolution, BatchNorm, perhaps max pooling, and ReLU, to 64 channels; CSRN's relation network has them, too.
 
     Published with ReLU before the pooling; the numbers are the same, and a quarter of them goes through ReLU. Weights
     begin as the published initialiser sets them: normal, variance 2 / (9 * 64); biases 0.

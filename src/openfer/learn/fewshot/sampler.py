@@ -110,6 +110,7 @@ class EpisodeBatches:
             )
         steps = max(1, len(self.labels) // self.batch)
         _, samples = draw_samples(self.labels, shape, episodes=steps * each_step, entropy=(self.seed, epoch))
+        # The third number makes it another stream than that of the draws.
         ways = np.random.default_rng((self.seed, epoch, len(samples))).random(samples.shape[:2]).argsort(axis=1)
         return list(np.take_along_axis(samples, ways[:, :, None], axis=1).reshape(steps, -1))
 

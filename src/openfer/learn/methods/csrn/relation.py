@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openfer.errors import ConfigError
+from openfer.learn.fewshot.encoder import CHANNELS, block
 
-CHANNELS, HIDDEN = 64, 8
+HIDDEN = 8
 PUBLISHED = 0.01
 SMALLEST_PLAIN, SMALLEST = 10, 4
 """Sides of a map: from the first on no padding is needed, as published; below the second nothing would be left."""
@@ -40,8 +41,8 @@ class RelationNetwork(nn.Module):
                 "choose a larger size or a smaller output_stride"
             )
         self.channels, padding = channels, int(smallest < SMALLEST_PLAIN)
-        self.layer1 = block(2 * channels, padding)
-        self.layer2 = block(CHANNELS, padding)
+        self.layer1 = block(2 * channels, padding=padding, pool=True)
+        self.layer2 = block(CHANNELS, padding=padding, pool=True)
         left = [((side - 2 + 2 * padding) // 2 - 2 + 2 * padding) // 2 for side in (height, width)]
         self.fc1, self.fc2 = nn.Linear(CHANNELS * left[0] * left[1], HIDDEN), nn.Linear(HIDDEN, 1)
         for linear in (self.fc1, self.fc2):
@@ -75,15 +76,3 @@ class RelationNetwork(nn.Module):
         with torch.autocast(features.device.type, enabled=False):  # scores with the digits of bfloat16 would often tie
             hidden = F.relu(self.fc1(features.to(self.fc1.weight.dtype)))
             return torch.sigmoid(self.fc2(hidden)).squeeze(1)
-
-
-def block(channels: int, padding: int) -> nn.Sequential:
-    """Convolution, BatchNorm, max pooling, ReLU; begins as the published initialiser sets it (He et al., fan out).
-
-    Published with ReLU before the pooling; the numbers are the same, and a quarter of them goes through ReLU.
-    """
-    convolution = nn.Conv2d(channels, CHANNELS, 3, padding=padding)
-    nn.init.normal_(convolution.weight, 0.0, (2 / (9 * CHANNELS)) ** 0.5)
-    assert convolution.bias is not None
-    nn.init.zeros_(convolution.bias)
-    return nn.Sequential(convolution, nn.BatchNorm2d(CHANNELS), nn.MaxPool2d(2), nn.ReLU())
