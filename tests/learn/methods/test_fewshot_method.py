@@ -284,9 +284,12 @@ def test_a_class_that_is_never_drawn_is_told() -> None:
 
 def test_the_authors_encoder_is_a_backbone_like_any_other() -> None:
     from openfer.learn.backbones import blank_map, build_feature_backbone, normalisation
+    from openfer.learn.fewshot.encoder import csrn_encoder
 
     options = BackboneOptions(name="csrn_encoder", size=64)
     network = build_feature_backbone(options)
+    encoder, image = csrn_encoder().eval(), torch.rand(2, 3, 64, 40)
+    torch.testing.assert_close(encoder(image), encoder.forward_features(image).mean((2, 3)))
     assert blank_map(network, options).shape == (1, 64, 14, 14)
     assert sum(parameter.numel() for parameter in network.parameters()) == 113_088
     assert normalisation("csrn_encoder") == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
