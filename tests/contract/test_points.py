@@ -22,20 +22,18 @@ from openfer.evaluate.landmarks import row_landmarks
 from openfer.evaluate.score import cut_row, score_manifest
 from openfer.files import sha256_of
 from openfer.labels import LABEL_SETS
-from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import train
 from openfer.learn.export import BATCHES, export, landmarks_of, real_faces
 from openfer.learn.judge import Held
 from openfer.learn.options import DataOptions
 from openfer.learn.pictures import alignment_of, load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
-from openfer.learn.record import Watch
 from openfer.predict.look import Eye, look
 from openfer.records import NO_FACE, UNCERTAIN
 from openfer.vision.cut import Cut
 from openfer.vision.detect import load_detector
 from openfer.vision.landmarks import Landmarker
-from tests.learn.tiny import distance, weights
+from tests.learn.tiny import StopAfter, StoppedError, distance, weights
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32
@@ -203,20 +201,9 @@ def rows_of(photo: Path, points5: Any, *more: dict[str, Any]) -> Any:
     return build_manifest(rows, LABEL_SETS["basic7"], Origin(layout="own", reader="0", rule="r"), photo.parent)
 
 
-class StoppedError(Exception):
-    """Stands for whatever ends a run."""
-
-
-class StopAfterOne(Watch):
-    """Ends a run after its first epoch."""
-
-    def epoch(self, progress: Progress) -> None:
-        raise StoppedError
-
-
 def test_a_stopped_run_ends_with_the_same_bits(run: Path, faces: Path, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
-        train(points_recipe(faces), tmp_path / "stopped", watch=StopAfterOne())
+        train(points_recipe(faces), tmp_path / "stopped", watch=StopAfter(1))
     train(points_recipe(faces), tmp_path / "stopped", resume=True)
     for file in ("best.safetensors", "last.safetensors", "holdout.npz"):
         assert sha256_of(tmp_path / "stopped" / file) == sha256_of(run / file), file

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from openfer.files import sha256_of
-from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import train
+from openfer.learn.export import bundle_of_run
 from openfer.learn.method import known_methods
 from openfer.learn.recipe import parse_recipe
-from openfer.learn.record import Watch
 from tests.contract.test_methods import PYRAMIDAL, SMALL
+from tests.learn.tiny import StopAfter, StoppedError, rows_of, tiny_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,21 +70,18 @@ EPISODES = {name: {"n_way": 2, "k_shot": 2, "n_query": 1} for name in ("csrn", "
 """Of methods whose step is whole episodes: such that one fits into a step."""
 
 
-class StoppedError(Exception):
-    """Stands for whatever ends a run."""
-
-
-class StopAfterOne(Watch):
-    """Ends a run after its first epoch."""
-
-    def epoch(self, progress: Progress) -> None:
-        raise StoppedError
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that teaches every method."""
+    run = tmp_path_factory.mktemp("teacher") / "run"
+    train(tiny_recipe(data={"manifest": "mini:42"}), run)
+    return bundle_of_run(run)
 
 
 @pytest.mark.parametrize(
     "name", sorted(name for name, kind in known_methods().items() if kind.__module__.startswith("openfer."))
 )
-def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp_path: Path) -> None:
+def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, teacher: Path, tmp_path: Path) -> None:
     recipe = parse_recipe(
         {
             "method": {"name": name, **SMALL.get(name, {}), **EPISODES.get(name, {})},
@@ -93,6 +90,7 @@ def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp
             else {"name": "test_efficientnet", "size": 32, "output_stride": 8},
             "data": {"manifest": "mini:42", "holdout": 0.3, "colour": "grey"},
             "augment": {"flip": 0.25, "noise": [0.25, 5, 0], "erase": 0.3, "erase_fill": "mean"},
+            "distillation": {"teachers": [str(teacher)]},
             "optim": {"lr": 1e-3, "batch": 8, "epochs": 2, "schedule": "exponential", "decay": 0.5},
             "run": {"ema": 0.5, "tensorboard": False, "select": "last"},
         },
@@ -100,7 +98,8 @@ def test_every_method_ends_with_the_same_bits_when_it_was_stopped(name: str, tmp
     )
     train(recipe, tmp_path / "whole")
     with pytest.raises(StoppedError):
-        train(recipe, tmp_path / "stopped", watch=StopAfterOne())
+        train(recipe, tmp_path / "stopped", watch=StopAfter(1))
     train(recipe, tmp_path / "stopped", resume=True)
+    assert all(float(row["train_loss_distillation"]) > 0 for row in rows_of(tmp_path / "stopped"))
     for file in ("best.safetensors", "last.safetensors", "holdout.npz"):
         assert sha256_of(tmp_path / "stopped" / file) == sha256_of(tmp_path / "whole" / file), file

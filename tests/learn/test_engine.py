@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -23,30 +22,11 @@ from openfer.learn.method import build_method
 from openfer.learn.pictures import load_training_data
 from openfer.learn.recipe import Recipe, parse_recipe
 from openfer.learn.record import Watch
-from tests.learn.tiny import distance, learning_recipe, tiny_recipe, weights
+from tests.learn.tiny import StopAfter, StoppedError, distance, learning_recipe, rows_of, tiny_recipe, weights
 
 VIT = {"name": "test_vit", "size": 32}
 """A network without BatchNorm: its answer to a picture does not depend on the batch, not even in training."""
 PLAIN_SGD = {"name": "sgd", "momentum": 0.0, "lr": 0.1}
-
-
-class StoppedError(Exception):
-    """Stands for whatever ends a run."""
-
-
-class StopAfter(Watch):
-    """Ends a run after so many epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def epoch(self, progress: Progress) -> None:
-        if len(progress.log) == self.epochs:
-            raise StoppedError
-
-
-def rows_of(run: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((run / "log.csv").read_text().splitlines()))
 
 
 def initial(recipe: Recipe) -> dict[str, torch.Tensor]:

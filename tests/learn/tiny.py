@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
+from openfer.learn.checkpoint import Progress
 from openfer.learn.recipe import Recipe, parse_recipe
+from openfer.learn.record import Watch
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "method": {"name": "baseline", "dropout": 0.0},
@@ -22,7 +25,9 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 def tiny_recipe(**changes: dict[str, Any]) -> Recipe:
     """The recipe above; a section's keys are changed by `section={"key": value}`."""
-    return parse_recipe({name: {**values, **changes.get(name, {})} for name, values in SECTIONS.items()}, "tiny")
+    return parse_recipe(
+        {name: {**SECTIONS.get(name, {}), **changes.get(name, {})} for name in SECTIONS | changes}, "tiny"
+    )
 
 
 def learning_recipe() -> Recipe:
@@ -44,3 +49,23 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     """The largest difference between two networks' numbers."""
     assert one.keys() == other.keys()
     return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's log."""
+    return list(csv.DictReader((run / "log.csv").read_text().splitlines()))
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a run."""
+
+
+class StopAfter(Watch):
+    """Ends a run after so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def epoch(self, progress: Progress) -> None:
+        if len(progress.log) == self.epochs:
+            raise StoppedError

@@ -57,7 +57,10 @@ class MethodCard(_Strict):
 
 
 class TrainingCard(_Strict):
-    """What it was trained on: the manifest's hash, layout and label rule, rows used, and how the epoch was chosen."""
+    """What it was trained on: the manifest's hash, layout and label rule, rows used, and how the epoch was chosen.
+
+    `teachers` are the models whose answers it learned beside the labels: what they have seen, it has heard of.
+    """
 
     manifest: Sha256
     layout: str
@@ -65,6 +68,7 @@ class TrainingCard(_Strict):
     rows: Annotated[int, Field(ge=1)]
     holdout: Annotated[int, Field(ge=0)]
     selection: str
+    teachers: tuple[str, ...] = ()
 
 
 class MetricCard(_Strict):

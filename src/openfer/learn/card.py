@@ -74,6 +74,7 @@ def make_card(
             rows=data["rows"],
             holdout=data["holdout"],
             selection=selection,
+            teachers=tuple(data.get("teachers", ())),
         ),
         metrics=holdout_metrics(held, len(labels)) if held is not None else (),
         intended_use="Research on facial expressions, and products whose users know and agree. The label is how people "

@@ -25,6 +25,7 @@ from openfer.learn.backbones import check_size, load_initial, normalisation
 from openfer.learn.batches import BatchMaker
 from openfer.learn.checkpoint import BEST, Progress, read_checkpoint
 from openfer.learn.convolutions import quicken
+from openfer.learn.distillation import load_teachers
 from openfer.learn.loop import Loop, Run
 from openfer.learn.method import Method, Stage, Task, build_method
 from openfer.learn.optimizers import KerasAdam
@@ -54,11 +55,16 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
     check_folder(out, resume)
     checkpoint = read_checkpoint(out, recipe.to_yaml()) if resume else None
     data = load_training_data(recipe.data, recipe.backbone.size, recipe.run.seed, watch.cut, method.inputs)
+    teachers = load_teachers(recipe, data.labels)
+    if teachers is not None:
+        data = replace(data, facts={**data.facts, "teachers": teachers.names})
     if checkpoint is not None:
         check_same_data(out, data)
     network = build_network(recipe, method, data, fresh=checkpoint is None, note=watch.note)
     if accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16":
         quicken(network)
+        if teachers is not None:
+            quicken(teachers)
     run = Run(
         recipe=recipe,
         out=out,
@@ -68,6 +74,7 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, watch: Watch | Non
         data=data,
         maker=make_batches(recipe, method, data, accelerator.device),
         watch=watch,
+        teachers=None if teachers is None else teachers.to(accelerator.device),
     )
     accelerator.wait_for_everyone()  # nobody checks the folder when the first begins to write
     if accelerator.is_main_process:

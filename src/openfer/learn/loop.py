@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 from openfer.learn.batches import BatchMaker
 from openfer.learn.chance import number
 from openfer.learn.checkpoint import BEST, HOLDOUT, LAST, Progress, save_checkpoint, save_weights
+from openfer.learn.distillation import Teachers
 from openfer.learn.judge import BATCH, Held, answers, scores
 from openfer.learn.method import Method, Stage, StepState
 from openfer.learn.pictures import TrainingData
@@ -40,6 +41,7 @@ class Run:
     data: TrainingData
     maker: BatchMaker
     watch: Watch
+    teachers: Teachers | None = None
 
 
 @dataclass
@@ -96,6 +98,9 @@ class Loop:
                 output = self.network(**{name: batch[name] for name in run.method.inputs})
                 with self.precision():
                     terms = run.method.losses(self.plain, batch, output, self.stage)
+                if run.teachers is not None:
+                    with accelerator.autocast():
+                        terms = {**terms, "distillation": run.teachers.loss(batch["image"], output.logits)}
                 # Parts of a step that does not divide evenly count by their pictures.
                 weight = len(batch["label"]) / share / optim.accumulate
                 accelerator.backward(sum(terms.values()) * weight)

@@ -112,6 +112,21 @@ class AugmentOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillationOptions:
+    """Models that teach this one; see `openfer.learn.distillation`.
+
+    Args:
+        teachers: bundles (`default`, folders) or runs with the same classes; their mean answer is learned.
+        weight: of that loss beside the method's own.
+        temperature: what all logits are divided by: above 1 the less likely classes count more.
+    """
+
+    teachers: tuple[str, ...] = ()
+    weight: Annotated[float, Ge(0)] = 1.0
+    temperature: Positive = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimOptions:
     """How the weights move.
 

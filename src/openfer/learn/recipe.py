@@ -11,7 +11,14 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from openfer.errors import ConfigError, did_you_mean
-from openfer.learn.options import AugmentOptions, BackboneOptions, DataOptions, OptimOptions, RunOptions
+from openfer.learn.options import (
+    AugmentOptions,
+    BackboneOptions,
+    DataOptions,
+    DistillationOptions,
+    OptimOptions,
+    RunOptions,
+)
 
 T = TypeVar("T")
 
@@ -36,6 +43,7 @@ class Recipe:
     backbone: BackboneOptions
     data: DataOptions
     augment: AugmentOptions = field(default_factory=AugmentOptions)
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
     optim: OptimOptions = field(default_factory=OptimOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
@@ -45,7 +53,7 @@ class Recipe:
         choice = values["method"]
         values["method"] = {"name": choice["name"], "fidelity": choice["fidelity"], **choice["options"]}
         # YAML has lists alone.
-        for section in ("augment", "data"):
+        for section in ("augment", "data", "distillation"):
             for name, value in values[section].items():
                 values[section][name] = list(value) if isinstance(value, tuple) else value
         return values
@@ -62,6 +70,7 @@ SECTIONS: dict[str, type[Any]] = {
     "backbone": BackboneOptions,
     "data": DataOptions,
     "augment": AugmentOptions,
+    "distillation": DistillationOptions,
     "optim": OptimOptions,
     "run": RunOptions,
 }

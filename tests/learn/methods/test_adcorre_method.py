@@ -16,7 +16,6 @@ import openfer.heads
 import openfer.losses
 from openfer.labels import LABEL_SETS
 from openfer.learn.backbones import normalisation
-from openfer.learn.checkpoint import Progress
 from openfer.learn.engine import train
 from openfer.learn.heads.embeddings import ParallelEmbeddings
 from openfer.learn.losses.adcorre import AdCorreLoss
@@ -25,8 +24,7 @@ from openfer.learn.methods.adcorre import network as network_module
 from openfer.learn.methods.adcorre.network import as_keras
 from openfer.learn.options import BackboneOptions
 from openfer.learn.recipe import MethodChoice
-from openfer.learn.record import Watch
-from tests.learn.tiny import distance, tiny_recipe, weights
+from tests.learn.tiny import StopAfter, StoppedError, distance, tiny_recipe, weights
 
 LABELS = LABEL_SETS["ferplus"]
 SMALL = {"embeddings": 3, "width": 5}
@@ -182,17 +180,6 @@ def test_parts_are_public() -> None:
     assert openfer.heads.ParallelEmbeddings is ParallelEmbeddings
 
 
-class StoppedError(Exception):
-    """Stands for a kill."""
-
-
-class StopAfter(Watch):
-    """Ends a run after an epoch."""
-
-    def epoch(self, progress: Progress) -> None:
-        raise StoppedError
-
-
 def test_a_stopped_run_goes_on_with_its_history_to_the_same_bits(tmp_path: Path) -> None:
     recipe = tiny_recipe(
         method={"name": "adcorre", "dropout": 0.3, **SMALL, "window": 5},
@@ -200,7 +187,7 @@ def test_a_stopped_run_goes_on_with_its_history_to_the_same_bits(tmp_path: Path)
     )
     train(recipe, tmp_path / "whole")
     with pytest.raises(StoppedError):
-        train(recipe, tmp_path / "stopped", watch=StopAfter())
+        train(recipe, tmp_path / "stopped", watch=StopAfter(1))
     half = weights(tmp_path / "stopped")
     train(recipe, tmp_path / "stopped", resume=True)
     whole = weights(tmp_path / "whole")
