@@ -149,10 +149,12 @@ def test_what_a_teacher_says_is_learned(exported: Bundle, tmp_path: Path) -> Non
     assert apart(10.0) < 0.8 * apart(1e-6)
 
 
-def test_a_run_can_teach(trained: Path, exported: Bundle) -> None:
-    teachers = load_teachers(taught(trained), exported.card.label_names())
+def test_a_run_can_teach(trained: Path, exported: Bundle, tmp_path: Path) -> None:
+    run = tmp_path / "finished"
+    shutil.copytree(trained, run)  # it is exported into its own folder
+    teachers = load_teachers(taught(run), exported.card.label_names())
     assert teachers is not None
-    assert teachers.names[0].startswith(f"{trained.name}, sha256 ")
+    assert teachers.names[0].startswith("finished, sha256 ")
 
 
 def test_a_recipe_without_teachers_has_none(exported: Bundle) -> None:
