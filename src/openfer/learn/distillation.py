@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openfer.bundle.load import CARD, GRAPH, WEIGHTS, Bundle, bundle_path, load_bundle
-from openfer.errors import ConfigError, ModelError, reason
+from openfer.errors import ConfigError, ModelError
 from openfer.labels import LabelSet
-from openfer.learn.backbones import normalisation, read_weights
+from openfer.learn.backbones import normalisation
 from openfer.learn.checkpoint import RECIPE
-from openfer.learn.export import bundle_of_run
-from openfer.learn.method import Output, Task, build_method
+from openfer.learn.export import bundle_of_run, filled_network
+from openfer.learn.method import Output, build_method
 from openfer.learn.options import BackboneOptions, DataOptions, DistillationOptions
 from openfer.learn.recipe import MethodChoice, Recipe, parse_options
 
@@ -156,12 +155,6 @@ def network_of(bundle: Bundle) -> nn.Module:
     method = build_method(
         MethodChoice(name=card.method.name, fidelity=card.method.fidelity, options=card.method.options)
     )
-    backbone = parse_options(BackboneOptions, {**card.method.backbone, "init": "none"}, f"{bundle.path}: backbone")
-    labels = card.label_names()
-    counts = np.ones(len(labels), dtype=np.int64)  # only losses read them
-    network = method.network(Task(labels=labels, backbone=backbone, class_counts=counts))
-    try:
-        network.load_state_dict(read_weights(bundle.path / WEIGHTS))
-    except RuntimeError as error:
-        raise ModelError(f"{bundle.path / WEIGHTS}: does not fit {CARD} ({reason(error)}); export it again") from error
-    return method.export_network(network.eval()).eval()
+    backbone = parse_options(BackboneOptions, card.method.backbone, f"{bundle.path}: backbone")
+    network = filled_network(bundle.path / WEIGHTS, bundle.path / CARD, backbone, method, card.label_names())
+    return method.export_network(network).eval()

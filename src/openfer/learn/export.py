@@ -27,6 +27,7 @@ from openfer.learn.checkpoint import BEST, HOLDOUT, RECIPE
 from openfer.learn.graph_file import write_graph
 from openfer.learn.half import halve_initialisers
 from openfer.learn.method import Method, Output, Task, build_method, in_use
+from openfer.learn.options import BackboneOptions
 from openfer.learn.recipe import Recipe, load_recipe
 from openfer.learn.record import RUN, read_facts
 from openfer.records import Box
@@ -121,14 +122,24 @@ def read_run(run: Path) -> tuple[Recipe, dict[str, Any]]:
 
 def load_network(run: Path, recipe: Recipe, method: Method, labels: LabelSet) -> nn.Module:
     """The method's network with a run's best weights, in evaluation mode, on the CPU."""
-    backbone = replace(recipe.backbone, init="none")
+    return filled_network(run / BEST, run / RECIPE, recipe.backbone, method, labels)
+
+
+def filled_network(
+    file: Path, described: Path, backbone: BackboneOptions, method: Method, labels: LabelSet
+) -> nn.Module:
+    """A method's network with the weights of a file, in evaluation mode, on the CPU.
+
+    Raises:
+        ModelError: the weights do not fit; the message names the file that describes the network.
+    """
     counts = np.ones(len(labels), dtype=np.int64)  # only losses read them
-    network = method.network(Task(labels=labels, backbone=backbone, class_counts=counts))
-    weights = read_weights(run / BEST)
+    network = method.network(Task(labels=labels, backbone=replace(backbone, init="none"), class_counts=counts))
+    weights = read_weights(file)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelError(f"{run / BEST}: does not fit {run / RECIPE} ({reason(error)})") from error
+        raise ModelError(f"{file}: does not fit {described} ({reason(error)}); train or export it again") from error
     return network.eval()
 
 
